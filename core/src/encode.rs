@@ -1,0 +1,118 @@
+//! Writing a value into a segment: one pass, payloads first, the node table last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::{Backing, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table};
+
+/// Shares a value: chooses strategies, writes, seals. Nothing is left behind on an error.
+///
+/// # Errors
+/// The host's: no strategy, no room, or interrupted.
+pub fn share<H: Host, B: Backing>(
+    host: &H,
+    registry: &Registry<H>,
+    backing: &B,
+    value: H::Value,
+    flags: Flags,
+) -> Result<Arc<Segment>, H::Error> {
+    let mode = if flags.contains(Flags::COPY_ON_WRITE) { Mode::Frozen } else { Mode::WriteThrough };
+    let mut writer = backing.writer(mode)?;
+    let mut encoder = Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::new() };
+    let root = encoder.encode(value)?;
+    let table = encoder.table;
+    Ok(backing.seal(writer, table, root)?)
+}
+
+/// What a strategy writes to: payloads, nodes, and other values.
+pub struct Encoder<'a, H: Host + 'static> {
+    host: &'a H,
+    registry: &'a Registry<H>,
+    sink: &'a mut dyn Sink,
+    table: Table,
+    /// Nodes of values met before, by identity.
+    seen: HashMap<usize, NodeId>,
+}
+
+/// Elements streamed at a time when a source has no pointer: what a core's own cache holds.
+const CHUNK: usize = 256 << 10;
+/// Bytes written between two polls.
+const POLL: usize = 16 << 20;
+
+impl<H: Host> Encoder<'_, H> {
+    /// Writes another value, whichever strategy it takes. One object met twice is one node.
+    ///
+    /// # Errors
+    /// Those of the strategy.
+    pub fn encode(&mut self, value: H::Value) -> Result<NodeId, H::Error> {
+        let identity = self.host.identity(value);
+        if let Some(node) = identity.and_then(|i| self.seen.get(&i)) {
+            return Ok(*node);
+        }
+        let node = self.registry.choose(self.host, value)?.encode(self.host, value, self)?;
+        if let Some(identity) = identity {
+            self.seen.insert(identity, node);
+        }
+        Ok(node)
+    }
+
+    /// Writes a payload that is in memory.
+    ///
+    /// # Errors
+    /// No room, or interrupted.
+    pub fn payload(&mut self, bytes: &[u8]) -> Result<Payload, H::Error> {
+        let payload = self.sink.begin(bytes.len() as u64)?;
+        for chunk in bytes.chunks(POLL) {
+            self.sink.append(chunk)?;
+            if bytes.len() > POLL {
+                self.host.poll()?;
+            }
+        }
+        Ok(payload)
+    }
+
+    /// Writes a payload of `len` bytes that is not in memory: `fill(offset, buffer)` makes it piece by piece, in order.
+    /// Every piece but the last is a multiple of 16 bytes.
+    ///
+    /// # Errors
+    /// No room, interrupted, or what `fill` says.
+    pub fn payload_from(
+        &mut self,
+        len: u64,
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), H::Error>,
+    ) -> Result<Payload, H::Error> {
+        let payload = self.sink.begin(len)?;
+        // Sixteen-byte units give the buffer the alignment of every element type.
+        let mut buffer = vec![0u128; CHUNK.min(len as usize).div_ceil(16)];
+        let (mut at, mut unpolled) = (0, 0);
+        while at < len {
+            let n = CHUNK.min((len - at) as usize);
+            let piece = &mut bytes_of(&mut buffer)[..n];
+            fill(at, piece)?;
+            self.sink.append(piece)?;
+            (at, unpolled) = (at + n as u64, unpolled + n);
+            if unpolled >= POLL {
+                unpolled = 0;
+                self.host.poll()?;
+            }
+        }
+        Ok(payload)
+    }
+
+    /// Adds a node. `strategy` is the name of the caller, whose `open` will be asked for it.
+    ///
+    /// # Errors
+    /// More parts than a segment numbers.
+    pub fn node(&mut self, strategy: &str, node: Node, children: &[NodeId]) -> Result<NodeId, H::Error> {
+        let id = self.table.push(node, strategy, children);
+        if !self.table.fits() {
+            return Err(crate::CreateError::TooManyParts { parts: self.table.len() }.into());
+        }
+        Ok(id)
+    }
+}
+
+fn bytes_of(buffer: &mut [u128]) -> &mut [u8] {
+    // SAFETY: any bytes are valid u8s, u8 needs no alignment, and the length is the same memory's.
+    unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), size_of_val(buffer)) }
+}

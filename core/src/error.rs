@@ -1,0 +1,286 @@
+//! What can go wrong, one enum a verb. A message says what failed, on which name and size, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::SegmentId;
+
+/// The class of an error, for a host that has classes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The segment's name is not in its store.
+    Gone,
+    /// The bytes are not what a writer of this format leaves.
+    Corrupt,
+    /// Written by another version, or on a machine of another byte order.
+    Version,
+    /// No room in the store.
+    Full,
+    /// The store cannot be used.
+    Store,
+    /// The value cannot be shared, or no strategy opens it.
+    Unshareable,
+    /// Memory or mappings ran out.
+    Memory,
+}
+
+impl Kind {
+    /// As a word, for class names.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Gone => "gone",
+            Kind::Corrupt => "corrupt",
+            Kind::Version => "version",
+            Kind::Full => "full",
+            Kind::Store => "store",
+            Kind::Unshareable => "unshareable",
+            Kind::Memory => "memory",
+        }
+    }
+}
+
+/// A store cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The directory cannot be made, or read, or written.
+    #[error(
+        "the store '{}' cannot be used ({what}: {source}); choose a directory you can write with options(cowshed.store = )",
+        path.display()
+    )]
+    Unusable {
+        /// The store.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something is wrong with whose it is or what it is.
+    #[error("the store '{}' is refused: {why}; remove it, or choose another directory with options(cowshed.store = )", path.display())]
+    Refused {
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Locks do not hold there, so nobody could tell who lives.
+    #[error(
+        "the store '{}' is on a file system without working flock(2); choose a local directory with options(cowshed.store = )",
+        path.display()
+    )]
+    NoLocks {
+        /// The store.
+        path: PathBuf,
+    },
+}
+
+/// A segment cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The store has no room.
+    #[error(
+        "no room for {asked} bytes in the store '{}': {free} bytes are free; remove shared objects you no longer need (rm(), gc()), \
+         enlarge it (docker run --shm-size, or mount -o remount,size=), or choose a directory with options(cowshed.store = )",
+        path.display()
+    )]
+    Full {
+        /// The store.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Writing failed otherwise.
+    #[error("writing {asked} bytes to the store '{}' failed: {source}; choose another directory with options(cowshed.store = )", path.display())]
+    Write {
+        /// The store.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More nodes or names than the format counts.
+    #[error("the object has more parts ({parts}) than a segment can number; share its parts one by one")]
+    TooManyParts {
+        /// How many.
+        parts: usize,
+    },
+    /// The sealed segment cannot be mapped.
+    #[error(
+        "segment {id} of {len} bytes cannot be mapped: {source}; free memory or raise ulimit -v and vm.max_map_count"
+    )]
+    Map {
+        /// The segment.
+        id: SegmentId,
+        /// Its size.
+        len: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A segment cannot be attached, or its name cannot be found again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// No such name in the store.
+    #[error(
+        "segment {id} is gone from the store '{}': its last holder let it go, or it was freed, before this process attached it; \
+         keep the shared object alive until every worker has it, or raise options(cowshed.grace = ) where the reference was made",
+        store.display()
+    )]
+    Gone {
+        /// The segment.
+        id: SegmentId,
+        /// Where it was looked for.
+        store: PathBuf,
+    },
+    /// The bytes are not to be believed.
+    #[error("segment {id} in the store '{}' cannot be read: {source}", store.display())]
+    Format {
+        /// The segment.
+        id: SegmentId,
+        /// Where it is.
+        store: PathBuf,
+        /// What is wrong.
+        source: FormatError,
+    },
+    /// The system refused.
+    #[error("segment {id} in the store '{}' cannot be opened ({what}: {source})", store.display())]
+    Io {
+        /// The segment.
+        id: SegmentId,
+        /// Where it is.
+        store: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The bytes of a segment are not what a writer of this format leaves.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// Not a segment, damaged, or cut.
+    #[error("it is corrupt ({0}); share the object again")]
+    Corrupt(&'static str),
+    /// The file system tells another size than the header.
+    #[error("it is corrupt (its header says {said} bytes, the file has {has}); share the object again")]
+    Length {
+        /// In the header.
+        said: u64,
+        /// In the file system.
+        has: u64,
+    },
+    /// Another format version.
+    #[error(
+        "it has format version {found}, and this cowshed reads version {reads}; use the same cowshed in every process"
+    )]
+    Version {
+        /// In the file.
+        found: u32,
+        /// Ours.
+        reads: u32,
+    },
+    /// A machine of another byte order wrote it.
+    #[error("a machine of another byte order wrote it; share the object on this machine")]
+    ByteOrder,
+}
+
+/// No strategy fits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// Nobody claims the value.
+    #[error("an object of {what} cannot be shared")]
+    Unclaimed {
+        /// The value, described.
+        what: String,
+    },
+    /// Two claim it equally.
+    #[error(
+        "the strategies '{first}' and '{second}' both claim an object of {what} and neither is more specific; unload one of the two packages"
+    )]
+    Tie {
+        /// One name.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// The value, described.
+        what: String,
+    },
+    /// A segment needs a strategy that is not registered here.
+    #[error(
+        "segment {id} needs the sharing strategy '{name}', which this process does not have; install and load the package that provides it"
+    )]
+    Unknown {
+        /// The segment.
+        id: SegmentId,
+        /// The strategy.
+        name: String,
+    },
+    /// A strategy found its node to be nonsense.
+    #[error("node {node} of segment {id} is corrupt: {why}; share the object again")]
+    BadNode {
+        /// The segment.
+        id: SegmentId,
+        /// The node.
+        node: u32,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        Kind::Store
+    }
+}
+
+impl CreateError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            CreateError::Full { .. } => Kind::Full,
+            CreateError::Write { .. } | CreateError::Store(_) => Kind::Store,
+            CreateError::TooManyParts { .. } => Kind::Unshareable,
+            CreateError::Map { .. } => Kind::Memory,
+        }
+    }
+}
+
+impl AttachError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            AttachError::Gone { .. } => Kind::Gone,
+            AttachError::Format { source: FormatError::Version { .. } | FormatError::ByteOrder, .. } => Kind::Version,
+            AttachError::Format { .. } => Kind::Corrupt,
+            AttachError::Io { .. } | AttachError::Store(_) => Kind::Store,
+        }
+    }
+}
+
+impl DispatchError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            DispatchError::BadNode { .. } => Kind::Corrupt,
+            _ => Kind::Unshareable,
+        }
+    }
+}

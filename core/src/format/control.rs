@@ -1,0 +1,142 @@
+//! The control block: tickets of references in flight. Its meaning is `docs/lifetime.md`; who may touch it, `store`.
+
+use super::{u32_at, u64_at};
+use crate::Ticket;
+
+/// Bytes of a control block.
+pub(crate) const LEN: usize = TICKETS_AT + TICKET_SLOTS * SLOT;
+/// Tickets a segment has room for; more share one time.
+pub const TICKET_SLOTS: usize = 64;
+const TICKETS_AT: usize = 64;
+const SLOT: usize = 16;
+const OVERFLOW_AT: usize = 8;
+/// A time further away than a day is not believed, in nanoseconds.
+const FAR: u64 = 24 * 3600 * 1_000_000_000;
+
+/// A control block as read under the segment's lock.
+///
+/// Every method that changes it returns the place and bytes that must be written back, so that a crash can tear no more than one slot.
+#[derive(Debug, Clone)]
+pub struct Control([u8; LEN]);
+
+/// A change: offset within the control block, and the bytes that go there.
+pub(crate) type Patch = (u64, [u8; SLOT]);
+
+impl Default for Control {
+    fn default() -> Self {
+        Control([0; LEN])
+    }
+}
+
+impl Control {
+    pub(crate) fn from_bytes(bytes: [u8; LEN]) -> Self {
+        Control(bytes)
+    }
+
+    /// Whether any process but the maker (and its forks) can know this segment.
+    pub fn handed_out(&self) -> bool {
+        u32_at(&self.0, 0) != 0
+    }
+
+    /// References in flight at `now`: tickets in slots, and whether others share the overflow time.
+    pub fn in_flight(&self, now: u64) -> (usize, bool) {
+        let slots = (0..TICKET_SLOTS).filter(|&i| self.slot(i).0 != 0 && runs(self.slot(i).1, now)).count();
+        (slots, runs(u64_at(&self.0, OVERFLOW_AT), now))
+    }
+
+    /// Adds a ticket that ends at `until`. A slot that is free or whose time ended takes it; else the overflow time does.
+    pub(crate) fn add(&mut self, ticket: Ticket, now: u64, until: u64) -> Patch {
+        let free = (0..TICKET_SLOTS).find(|&i| self.slot(i).0 == 0 || !runs(self.slot(i).1, now));
+        match free {
+            Some(i) => self.put(i, ticket.bits(), until),
+            None => {
+                let later = until.max(u64_at(&self.0, OVERFLOW_AT));
+                self.0[OVERFLOW_AT..OVERFLOW_AT + 8].copy_from_slice(&later.to_le_bytes());
+                self.head()
+            }
+        }
+    }
+
+    /// Takes a ticket back; `None` if it has no slot.
+    pub(crate) fn claim(&mut self, ticket: Ticket) -> Option<Patch> {
+        let i = (0..TICKET_SLOTS).find(|&i| self.slot(i).0 == ticket.bits())?;
+        Some(self.put(i, 0, 0))
+    }
+
+    /// Notes that others may know the segment; `None` if that was noted before.
+    pub(crate) fn hand_out(&mut self) -> Option<Patch> {
+        (!self.handed_out()).then(|| {
+            self.0[0..4].copy_from_slice(&1u32.to_le_bytes());
+            self.head()
+        })
+    }
+
+    fn head(&self) -> Patch {
+        (0, self.0[..SLOT].try_into().expect("a slot's length"))
+    }
+
+    fn slot(&self, i: usize) -> (u64, u64) {
+        let at = TICKETS_AT + i * SLOT;
+        (u64_at(&self.0, at), u64_at(&self.0, at + 8))
+    }
+
+    fn put(&mut self, i: usize, bits: u64, until: u64) -> Patch {
+        let at = TICKETS_AT + i * SLOT;
+        self.0[at..at + 8].copy_from_slice(&bits.to_le_bytes());
+        self.0[at + 8..at + SLOT].copy_from_slice(&until.to_le_bytes());
+        (at as u64, self.0[at..at + SLOT].try_into().expect("a slot's length"))
+    }
+}
+
+fn runs(until: u64, now: u64) -> bool {
+    until > now && until - now <= FAR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_in_flight_until_claimed_and_is_claimed_once() {
+        let mut control = Control::default();
+        let ticket = Ticket::random();
+        control.add(ticket, 10, 100);
+        assert_eq!(control.in_flight(50), (1, false));
+        assert!(control.claim(ticket).is_some());
+        assert!(control.claim(ticket).is_none());
+        assert_eq!(control.in_flight(50), (0, false));
+    }
+
+    #[test]
+    fn a_ticket_ends_at_its_time_and_a_time_too_far_is_not_believed() {
+        let mut control = Control::default();
+        control.add(Ticket::random(), 10, 100);
+        assert_eq!(control.in_flight(100), (0, false));
+        control.add(Ticket::random(), 100, u64::MAX);
+        assert_eq!(control.in_flight(150), (0, false));
+    }
+
+    #[test]
+    fn tickets_without_a_slot_hold_the_segment_until_the_last_of_them_ends() {
+        let mut control = Control::default();
+        for i in 0..TICKET_SLOTS as u64 + 3 {
+            control.add(Ticket::random(), 0, 100 + i);
+        }
+        assert_eq!(control.in_flight(50), (TICKET_SLOTS, true));
+        assert_eq!(control.in_flight(100 + TICKET_SLOTS as u64 + 1), (0, true));
+        assert_eq!(control.in_flight(100 + TICKET_SLOTS as u64 + 2), (0, false));
+    }
+
+    #[test]
+    fn every_patch_rebuilds_the_block_it_came_from() {
+        let (mut control, mut copy) = (Control::default(), Control::default());
+        let tickets: Vec<_> = (0..70).map(|_| Ticket::random()).collect();
+        let mut patches = vec![control.hand_out().unwrap()];
+        patches.extend(tickets.iter().map(|&t| control.add(t, 0, 9)));
+        patches.extend(tickets.iter().filter_map(|&t| control.claim(t)));
+        for (at, bytes) in patches {
+            copy.0[at as usize..][..SLOT].copy_from_slice(&bytes);
+        }
+        assert_eq!(copy.0, control.0);
+    }
+}

@@ -1,0 +1,117 @@
+//! Names that cannot be guessed: segments and tickets.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+/// The name of a segment: 128 random bits, 32 hex digits in a path.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SegmentId([u8; 16]);
+
+impl SegmentId {
+    /// A new one. The kernel's generator makes it, so no two machines or forks agree.
+    pub fn random() -> Self {
+        let id = SegmentId(random());
+        if id.is_zero() { Self::random() } else { id }
+    }
+
+    /// From its 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        SegmentId(bytes)
+    }
+
+    /// Its 16 bytes.
+    pub const fn bytes(&self) -> [u8; 16] {
+        self.0
+    }
+
+    /// From 32 hex digits; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.as_bytes();
+        if text.len() != 32 || !text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        let digit = |b: u8| if b <= b'9' { b - b'0' } else { b - b'a' + 10 };
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+        }
+        Some(SegmentId(bytes)).filter(|id| !id.is_zero())
+    }
+
+    /// All zero is the free slot of a ledger, never a segment.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0 == [0; 16]
+    }
+}
+
+impl fmt::Display for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One reference in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(NonZeroU64);
+
+impl Ticket {
+    /// A new one.
+    pub fn random() -> Self {
+        loop {
+            if let Some(ticket) = Self::from_bits(u64::from_ne_bytes(random())) {
+                return ticket;
+            }
+        }
+    }
+
+    /// From its number; zero is none.
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        NonZeroU64::new(bits).map(Ticket)
+    }
+
+    /// Its number.
+    pub const fn bits(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// `N` bytes from the kernel. For at most 256 bytes `getrandom(2)` is never short once the pool is ready.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => panic!("the kernel's random numbers are not to be had: {e}"),
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_id_parses_to_itself() {
+        for _ in 0..100 {
+            let id = SegmentId::random();
+            assert_eq!(SegmentId::parse(&id.to_string()), Some(id));
+        }
+    }
+
+    #[test]
+    fn what_is_not_32_lower_hex_digits_is_no_id() {
+        let zero = "0".repeat(32);
+        for text in ["", "xyz", "../../../../../../etc/passwd00000", &"A".repeat(32), &"0".repeat(31), &zero] {
+            assert_eq!(SegmentId::parse(text), None, "{text}");
+        }
+    }
+}

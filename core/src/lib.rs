@@ -1,0 +1,45 @@
+//! Objects kept once per machine: sealed shared-memory segments, the leases that keep them alive, and the dispatch that
+//! decides how a value is written into one.
+//!
+//! This crate knows nothing of R. A host language implements [`Host`]; each kind of value implements [`Shareable`].
+//!
+//! Reading order: [`share`] and [`open`] are the two verbs. `share` asks a [`Registry`] for the strategy that claims a
+//! value, the strategy describes the value to an [`Encoder`], and the [`Backing`] seals what was written into a
+//! [`Segment`]. `open` walks the node table of a segment and lets each strategy make a value again.
+//!
+//! - The file format: `docs/format.md`, coded in `format`.
+//! - Who holds a segment, and when it goes: `docs/lifetime.md`, coded in `store`.
+//!
+//! ```
+//! use cowshed_core::{Heap, fake::{Fake, Value, registry}, open, share, Flags};
+//!
+//! let host = Fake::default();
+//! let value = host.numbers(&[1.0, 2.0, 3.0]);
+//! let segment = share(&host, registry(), &Heap, value, Flags::default())?;
+//! assert_eq!(host.show(open(&host, registry(), &segment, segment.root())?), "[1, 2, 3]");
+//! # Ok::<(), cowshed_core::fake::FakeError>(())
+//! ```
+
+mod dispatch;
+mod encode;
+mod error;
+pub mod fake;
+mod flags;
+mod format;
+mod host;
+mod id;
+mod open;
+mod segment;
+mod store;
+mod sys;
+
+pub use dispatch::Registry;
+pub use encode::{Encoder, share};
+pub use error::{AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
+pub use flags::Flags;
+pub use format::{Control, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
+pub use host::{Claim, Host, Shareable};
+pub use id::{SegmentId, Ticket};
+pub use open::{Opener, open};
+pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer};
+pub use store::{Listed, Store, default_store_path};

@@ -1,0 +1,81 @@
+//! Making a value again from a segment: the node table is walked, each strategy opens its nodes.
+
+use std::sync::Arc;
+
+use crate::{DispatchError, Flags, Host, Node, NodeId, Registry, Segment};
+
+/// Opens a node of a segment as a value of the host.
+///
+/// # Errors
+/// The host's: a strategy this process does not have, or a node that is nonsense.
+pub fn open<H: Host>(
+    host: &H,
+    registry: &Registry<H>,
+    segment: &Arc<Segment>,
+    node: NodeId,
+) -> Result<H::Value, H::Error> {
+    Opener::new(host, registry, segment, Flags::default()).open(node)
+}
+
+/// What a strategy reads from.
+pub struct Opener<'a, H: Host + 'static> {
+    host: &'a H,
+    registry: &'a Registry<H>,
+    segment: &'a Arc<Segment>,
+    flags: Flags,
+    depth: usize,
+}
+
+/// Nesting deeper than this is a cycle or nonsense: a format that is sound never has a chain longer than its nodes, and the stack
+/// of the host ends long before 2^32.
+const DEEPEST: usize = 5_000;
+
+impl<'a, H: Host> Opener<'a, H> {
+    /// An opener whose views get `flags`.
+    pub fn new(host: &'a H, registry: &'a Registry<H>, segment: &'a Arc<Segment>, flags: Flags) -> Self {
+        Opener { host, registry, segment, flags, depth: 0 }
+    }
+
+    /// Opens another node, whichever strategy wrote it.
+    ///
+    /// # Errors
+    /// Those of the strategy, or [`DispatchError::Unknown`].
+    pub fn open(&mut self, node: NodeId) -> Result<H::Value, H::Error> {
+        let name = self.segment.table().strategy(node);
+        let Some(strategy) = self.registry.by_name(name) else {
+            return Err(DispatchError::Unknown { id: self.segment.id(), name: name.to_owned() }.into());
+        };
+        if self.depth > DEEPEST.min(self.segment.table().len()) {
+            return Err(self.bad(node, "it is nested deeper than the segment has nodes").into());
+        }
+        self.depth += 1;
+        let value = strategy.open(self.host, node, self);
+        self.depth -= 1;
+        value
+    }
+
+    /// The segment read from.
+    pub fn segment(&self) -> &'a Arc<Segment> {
+        self.segment
+    }
+
+    /// A node of it.
+    pub fn node(&self, id: NodeId) -> &'a Node {
+        self.segment.table().node(id)
+    }
+
+    /// The children of a node.
+    pub fn children(&self, id: NodeId) -> impl ExactSizeIterator<Item = NodeId> + 'a {
+        self.segment.table().children(id)
+    }
+
+    /// Flags the views get.
+    pub fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    /// The error for a node whose meaning is nonsense.
+    pub fn bad(&self, node: NodeId, why: &'static str) -> DispatchError {
+        DispatchError::BadNode { id: self.segment.id(), node: node.0, why }
+    }
+}

@@ -1,0 +1,65 @@
+//! One vector that its only maker still writes: mapped shared, without a name, sealed at its first export.
+
+use std::sync::Arc;
+
+use memmap2::{MmapMut, MmapOptions};
+
+use super::{Bytes, Segment, Sink, Writer};
+use crate::{Backing, CreateError, Mode, Node, Payload, Store, Table};
+
+/// A segment of one payload that is still written through a pointer.
+///
+/// - Nobody else can find it, so there is one writer.
+/// - Its space is written, not merely promised, before it is mapped: a full store is an error here, never SIGBUS later.
+/// - [`Draft::seal`] makes it frozen. The pointer stays valid, and the bytes must not be written any more.
+pub struct Draft {
+    writer: Writer,
+    map: MmapMut,
+    payload: Payload,
+    store: Store,
+}
+
+impl Draft {
+    /// A draft that begins as a copy of `bytes`.
+    ///
+    /// # Errors
+    /// No room, or no memory to map it.
+    pub fn new(store: Store, bytes: &[u8]) -> Result<Draft, CreateError> {
+        let mut writer = store.writer(Mode::Frozen)?;
+        let payload = writer.begin(bytes.len() as u64)?;
+        writer.append(bytes)?;
+        writer.flush()?;
+        let id = writer.id();
+        let len = payload.len;
+        // SAFETY: the file has no name and this is its only mapping, so nobody else reads or writes it.
+        let map = unsafe { MmapOptions::new().offset(payload.offset).len(len.max(1) as usize).map_mut(writer.file()) };
+        let map = map.map_err(|source| CreateError::Map { id, len, source })?;
+        Ok(Draft { writer, map, payload, store })
+    }
+
+    /// Where its bytes are, aligned to 64, valid while the draft, or the segment sealed from it, lives.
+    pub fn pointer(&self) -> *mut u8 {
+        self.map.as_ptr().cast_mut()
+    }
+
+    /// Bytes it holds.
+    pub fn len(&self) -> u64 {
+        self.payload.len
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.payload.len == 0
+    }
+
+    /// Seals it as a segment of one node. `node`'s payload is filled in.
+    ///
+    /// # Errors
+    /// No room for the node table, or the store is gone. The draft is lost; its bytes are the caller's to save before.
+    pub fn seal(self, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
+        let Draft { writer, map, payload, store } = self;
+        let mut table = Table::default();
+        let root = table.push(Node { payload, ..node }, strategy, &[]);
+        store.publish(writer.finish(table, root)?, Some(Bytes::Drafted { map, base: payload.offset }))
+    }
+}

@@ -1,0 +1,128 @@
+//! A sealed segment and the ways to one.
+//!
+//! - [`Writer`] is a file nobody can find yet; [`Draft`] is one that its maker has mapped and still writes; [`Segment`] is sealed. Three types, so
+//!   nothing unsealed can be handed out.
+//! - One mapping, or one private copy, per segment and process serves all views.
+//! - [`Overlay`] is a view's own private bytes, for whoever asks for a writable pointer.
+
+mod bytes;
+mod draft;
+mod overlay;
+mod pages;
+mod writer;
+
+use std::sync::Arc;
+
+pub(crate) use bytes::{Bytes, Lines};
+pub use draft::Draft;
+pub use overlay::Overlay;
+pub(crate) use writer::Finished;
+pub use writer::{Heap, Sink, Writer};
+
+use crate::store::Lease;
+use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
+
+/// Where segments are made: a [`crate::Store`] of files, or the process's own heap.
+pub trait Backing {
+    /// A segment being written.
+    type Writer: Sink;
+
+    /// Begins one.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    fn writer(&self, mode: Mode) -> Result<Self::Writer, CreateError>;
+
+    /// Writes the node table and header, gives it its name, opens it.
+    ///
+    /// # Errors
+    /// No room; nothing is left behind.
+    fn seal(&self, writer: Self::Writer, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError>;
+}
+
+/// A sealed segment, open in this process. Dropping the last `Arc` gives up this process's lease.
+pub struct Segment {
+    header: Header,
+    table: Table,
+    bytes: Bytes,
+    /// `None` on the heap backing.
+    lease: Option<Lease>,
+}
+
+impl Segment {
+    pub(crate) fn new(header: Header, table: Table, bytes: Bytes, lease: Option<Lease>) -> Self {
+        Segment { header, table, bytes, lease }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> SegmentId {
+        self.header.id
+    }
+
+    /// Its header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Frozen or write-through.
+    pub fn mode(&self) -> Mode {
+        self.header.mode
+    }
+
+    /// Its nodes.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The node share() was called on.
+    pub fn root(&self) -> NodeId {
+        NodeId(self.header.root)
+    }
+
+    /// Where a payload begins in this process's memory, aligned to 64 bytes; valid while the segment lives. Written only if the segment is
+    /// write-through: others may write at the same time, so a Rust reference to it would promise too much.
+    pub fn payload(&self, payload: Payload) -> *const u8 {
+        self.bytes.at(payload)
+    }
+
+    /// The same for writing; `None` unless the segment is mapped write-through.
+    pub fn payload_mut(&self, payload: Payload) -> Option<*mut u8> {
+        self.bytes.is_live().then(|| self.bytes.at(payload).cast_mut())
+    }
+
+    /// The bytes of a frozen payload, which nobody changes.
+    pub fn frozen(&self, payload: Payload) -> Option<&[u8]> {
+        // SAFETY: the table was checked against the file's length, so the range lies inside our bytes; frozen, so nobody writes.
+        (self.mode() == Mode::Frozen)
+            .then(|| unsafe { std::slice::from_raw_parts(self.bytes.at(payload), payload.len as usize) })
+    }
+
+    /// Whether its bytes are mapped, rather than copied because they are few.
+    pub fn is_mapped(&self) -> bool {
+        self.bytes.is_mapped()
+    }
+
+    /// Its lease, unless it is on the heap.
+    pub fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// Whether this process made it.
+    pub fn is_own(&self) -> bool {
+        self.lease.as_ref().is_none_or(Lease::is_maker)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.give_up(self.header.id, self.header.file_len);
+        }
+    }
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Segment({}, {} bytes)", self.id(), self.header.file_len)
+    }
+}

@@ -1,0 +1,117 @@
+//! A view's own private bytes over a frozen payload, for whoever asks for a writable pointer.
+//!
+//! - A large payload is mapped privately: handing out the pointer costs a system call, a write costs the page it falls on.
+//! - A small one is copied.
+//! - [`Overlay::dirty`] tells what was written, exactly: by the kernel's page map, or by comparing where that cannot be read.
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{MmapMut, MmapOptions};
+
+use super::{Lines, Segment, pages};
+use crate::Payload;
+
+/// From this size an overlay is a private mapping rather than a copy: measured, the two cost the same near 20 KB.
+const MAPPED: u64 = 64 << 10;
+
+/// Private bytes of one view, which begin as those of the payload.
+pub struct Overlay(Inner);
+
+enum Inner {
+    Mapped(MmapMut),
+    Copied(Lines),
+}
+
+impl Overlay {
+    /// Over `payload` of a frozen segment.
+    ///
+    /// # Errors
+    /// Neither a mapping nor memory for a copy is to be had.
+    pub fn new(segment: &Segment, payload: Payload) -> io::Result<Overlay> {
+        if payload.len >= MAPPED && segment.is_mapped() {
+            if let Some(overlay) =
+                segment.lease().and_then(|lease| lease.file(segment.id()).ok()).map(|f| map(&f, payload))
+            {
+                match overlay {
+                    // No mappings or address space left: a copy is the same thing.
+                    Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => {}
+                    other => return other,
+                }
+            }
+        }
+        // Without a name there is no file to map again; the bytes are still there to copy.
+        let frozen = segment.frozen(payload).ok_or(io::ErrorKind::Unsupported)?;
+        Ok(Overlay(Inner::Copied(Lines::copied(frozen)?)))
+    }
+
+    /// Where its bytes are; valid while it lives.
+    pub fn pointer(&self) -> *mut u8 {
+        match &self.0 {
+            Inner::Mapped(map) => map.as_ptr().cast_mut(),
+            Inner::Copied(lines) => lines.pointer(),
+        }
+    }
+
+    /// Whether making it copied all bytes.
+    pub fn is_copy(&self) -> bool {
+        matches!(self.0, Inner::Copied(_))
+    }
+
+    /// Whether anything differs from `frozen`, the payload it lies over.
+    pub fn dirty(&self, frozen: &[u8]) -> bool {
+        match self.pages_written() {
+            Some(pages) => pages > 0,
+            None => self.bytes() != frozen,
+        }
+    }
+
+    /// How many pages are private to this view because they were written; `None` where the kernel does not tell.
+    pub fn pages_written(&self) -> Option<u64> {
+        match &self.0 {
+            Inner::Mapped(map) => {
+                pages::private(map.as_ptr(), map.len()).ok().map(|runs| runs.iter().map(|r| r.pages).sum())
+            }
+            Inner::Copied(_) => None,
+        }
+    }
+
+    /// Another overlay with the same bytes: only the pages written are copied. `None` if copying everything is the better way.
+    pub fn fork(&self, segment: &Segment, payload: Payload) -> Option<Overlay> {
+        let Inner::Mapped(map) = &self.0 else { return None };
+        let runs = pages::private(map.as_ptr(), map.len()).ok()?;
+        let written: u64 = runs.iter().map(|r| r.pages).sum();
+        let other = Overlay::new(segment, payload).ok().filter(|o| !o.is_copy())?;
+        if written * pages::SIZE as u64 * 4 > payload.len {
+            return None;
+        }
+        for run in runs {
+            let range = run.range(map.as_ptr(), map.len());
+            // SAFETY: both mappings are as long as the payload, the range lies within, and they do not overlap.
+            unsafe {
+                std::ptr::copy_nonoverlapping(
+                    map.as_ptr().add(range.start),
+                    other.pointer().add(range.start),
+                    range.len(),
+                );
+            }
+        }
+        Some(other)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Inner::Mapped(map) => map,
+            Inner::Copied(lines) => lines.bytes(),
+        }
+    }
+}
+
+fn map(file: &File, payload: Payload) -> io::Result<Overlay> {
+    let mut options = MmapOptions::new();
+    // Untouched pages are the file's own: they need no swap reserved, and a matrix larger than memory can be mapped.
+    options.offset(payload.offset).len(payload.len as usize).no_reserve_swap();
+    // SAFETY: the segment is frozen, so the pages that are not written stay as they are.
+    let map = unsafe { options.map_copy(file) }?;
+    Ok(Overlay(Inner::Mapped(map)))
+}

@@ -1,0 +1,199 @@
+//! Writing a segment: payloads one after the other, small ones gathered, large ones straight to the file.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Backing, Bytes, Lines, Segment};
+use crate::format::{ALIGN, DATA_AT, LARGE, PAGE, align_up};
+use crate::sys::{NoFileSizeSignal, Unnamed};
+use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
+
+/// Takes payloads in order.
+pub trait Sink {
+    /// Announces a payload of `len` bytes, which then follow by [`Sink::append`].
+    ///
+    /// # Errors
+    /// No room for it.
+    fn begin(&mut self, len: u64) -> Result<Payload, CreateError>;
+
+    /// The next bytes of the payload announced.
+    ///
+    /// # Errors
+    /// No room, or the file cannot be written.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), CreateError>;
+}
+
+/// Where the next payload goes, by the rules of the format.
+pub(super) fn place(end: u64, len: u64) -> Payload {
+    match len {
+        0 => Payload::default(),
+        _ => Payload { offset: align_up(end, if len >= LARGE { PAGE } else { ALIGN }), len },
+    }
+}
+
+/// A segment in a file that has no name yet. Dropped unsealed, it leaves nothing.
+pub struct Writer {
+    file: Unnamed,
+    id: SegmentId,
+    mode: Mode,
+    store: crate::Store,
+    /// Bytes not yet written, which belong at `tail_at`. Begins with the place of the header, so that a small segment is one write.
+    tail: Vec<u8>,
+    tail_at: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(store: crate::Store, dir: &Path, mode: Mode) -> io::Result<Writer> {
+        let file = Unnamed::create(dir)?;
+        Ok(Writer { file, id: SegmentId::random(), mode, store, tail: vec![0; DATA_AT as usize], tail_at: 0 })
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.tail_at + self.tail.len() as u64
+    }
+
+    fn pad_to(&mut self, at: u64) {
+        // A gap is at most a page: payloads follow one another.
+        self.tail.resize((at - self.tail_at) as usize, 0);
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), CreateError> {
+        self.write(&self.tail, self.tail_at)?;
+        self.tail_at = self.end();
+        self.tail.clear();
+        Ok(())
+    }
+
+    /// `pwrite`, which tells a full store by an error where a mapping would by SIGBUS.
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), CreateError> {
+        let _quiet = NoFileSizeSignal::new();
+        // write_all_at goes on where write(2) stopped: it takes at most 0x7ffff000 bytes at a time.
+        self.file.file().write_all_at(bytes, at).map_err(|e| self.store.write_failed(e, bytes.len() as u64))
+    }
+
+    pub(super) fn file(&self) -> &File {
+        self.file.file()
+    }
+
+    pub(super) fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    /// Writes node table and header; the file is complete, but has no name.
+    pub(crate) fn finish(mut self, table: Table, root: NodeId) -> Result<Finished, CreateError> {
+        self.pad_to(align_up(self.end(), ALIGN));
+        let encoded = table.bytes();
+        let header = header(self.id, self.mode, self.end(), &encoded, root);
+        self.tail.extend(encoded.0);
+        let known = (self.tail_at == 0).then(|| {
+            self.tail[..128].copy_from_slice(&header.bytes());
+            Lines::copied(&self.tail)
+        });
+        self.flush()?;
+        if known.is_none() {
+            self.write(&header.bytes(), 0)?;
+        }
+        Ok(Finished { file: self.file, header, table, known: known.and_then(Result::ok) })
+    }
+}
+
+impl Sink for Writer {
+    fn begin(&mut self, len: u64) -> Result<Payload, CreateError> {
+        let payload = place(self.end(), len);
+        if len >= LARGE {
+            self.store.ensure_room(len)?;
+        }
+        if len > 0 {
+            self.pad_to(payload.offset);
+        }
+        Ok(payload)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), CreateError> {
+        if (bytes.len() as u64) < LARGE {
+            self.tail.extend_from_slice(bytes);
+            if self.tail.len() > 1 << 20 {
+                self.flush()?;
+            }
+            return Ok(());
+        }
+        self.flush()?;
+        self.write(bytes, self.tail_at)?;
+        self.tail_at += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// The header of a segment whose node table begins at `table_offset`.
+fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &(Vec<u8>, [u32; 3]), root: NodeId) -> Header {
+    let (bytes, [node_count, child_count, names_len]) = table;
+    Header {
+        id,
+        mode,
+        file_len: table_offset + bytes.len() as u64,
+        table_offset,
+        node_count: *node_count,
+        child_count: *child_count,
+        names_len: *names_len,
+        root: root.0,
+        created: std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs()),
+        uid: rustix::process::geteuid().as_raw(),
+        pid: rustix::process::getpid().as_raw_nonzero().get() as u32,
+        table_crc: crc32fast::hash(bytes),
+    }
+}
+
+/// Written, complete, still without a name.
+pub(crate) struct Finished {
+    pub(crate) file: Unnamed,
+    pub(crate) header: Header,
+    pub(crate) table: Table,
+    /// The whole file, if it was small enough to be written at once.
+    pub(crate) known: Option<Lines>,
+}
+
+/// Segments in this process's own memory: for tests, and wherever nothing is to be shared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Heap;
+
+/// A segment being written on the heap.
+pub struct HeapWriter {
+    bytes: Vec<u8>,
+    mode: Mode,
+}
+
+impl Sink for HeapWriter {
+    fn begin(&mut self, len: u64) -> Result<Payload, CreateError> {
+        let payload = place(self.bytes.len() as u64, len);
+        self.bytes.resize((payload.offset as usize).max(self.bytes.len()), 0);
+        Ok(payload)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), CreateError> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Backing for Heap {
+    type Writer = HeapWriter;
+
+    fn writer(&self, mode: Mode) -> Result<HeapWriter, CreateError> {
+        Ok(HeapWriter { bytes: vec![0; DATA_AT as usize], mode })
+    }
+
+    fn seal(&self, mut writer: HeapWriter, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
+        writer.bytes.resize(align_up(writer.bytes.len() as u64, ALIGN) as usize, 0);
+        let id = SegmentId::random();
+        let encoded = table.bytes();
+        let header = header(id, writer.mode, writer.bytes.len() as u64, &encoded, root);
+        writer.bytes.extend(encoded.0);
+        writer.bytes[..128].copy_from_slice(&header.bytes());
+        let len = header.file_len;
+        let lines = Lines::copied(&writer.bytes).map_err(|source| CreateError::Map { id, len, source })?;
+        Ok(Arc::new(Segment::new(header, table, Bytes::Copied(lines), None)))
+    }
+}

@@ -1,0 +1,198 @@
+//! Unlinking what nobody holds: the only place a segment loses its name, apart from an explicit free.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use super::control::Locked;
+use super::{State, Store, ledger};
+use crate::{Header, SegmentId, sys};
+
+/// Small segments given up wait until there are this many.
+pub(super) const BATCH: usize = 64;
+/// A segment from this size is collected at once.
+const LARGE: u64 = 1 << 20;
+/// A process that shares or attaches sweeps if it has not for this long, nanoseconds.
+const SWEEP_EVERY: u64 = 5_000_000_000;
+
+pub(super) fn at_once(len: u64) -> bool {
+    len >= LARGE
+}
+
+/// A segment as a listing shows it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its id.
+    pub id: SegmentId,
+    /// Bytes of its file.
+    pub size: u64,
+    /// Its header, if its bytes can be believed.
+    pub header: Option<Header>,
+}
+
+impl Store {
+    /// Collects what waits, and sweeps if that was long ago. Called from share and attach.
+    pub(super) fn tidy(&self) {
+        let now = sys::now();
+        let mut state = self.0.state.lock();
+        if now - state.swept < SWEEP_EVERY {
+            return;
+        }
+        state.swept = now;
+        drop(state);
+        self.sweep();
+    }
+
+    /// Removes every segment of the store that no living process holds and no reference in flight points to; ledgers of the dead too.
+    /// How many segments went. What cannot be looked at is left for another sweep.
+    pub fn sweep(&self) -> usize {
+        let mut gone = self.collect_pending();
+        gone += self.try_sweep().unwrap_or(0);
+        gone
+    }
+
+    fn try_sweep(&self) -> io::Result<usize> {
+        self.0.state.lock().swept = sys::now();
+        let mut ids = names(&self.0.segments)?;
+        // The scan without locks only thins out the candidates; the one that counts is made under their locks.
+        let held = ledger::scan(&self.0.ledgers)?;
+        ids.retain(|id| !held.contains(id));
+        Ok(ids.chunks(BATCH).map(|batch| self.collect(batch).1).sum())
+    }
+
+    /// Collects the segments this process gave up.
+    pub(super) fn collect_pending(&self) -> usize {
+        let pending = std::mem::take(&mut self.0.state.lock().pending);
+        let mut gone = 0;
+        for batch in pending.chunks(BATCH) {
+            let (busy, n) = self.collect(batch);
+            gone += n;
+            // Somebody has the lock: the next time.
+            self.0.state.lock().pending.extend(busy);
+        }
+        gone
+    }
+
+    /// Unlinks those of `ids` that are idle. Those whose lock somebody has, and how many went.
+    fn collect(&self, ids: &[SegmentId]) -> (Vec<SegmentId>, usize) {
+        let (mut busy, mut idle) = (Vec::new(), Vec::new());
+        for &id in ids {
+            match self.lock_idle(id) {
+                Ok(Idle::Locked(locked)) => idle.push((id, locked)),
+                Ok(Idle::Busy) => busy.push(id),
+                Ok(Idle::No) | Err(_) => {}
+            }
+        }
+        if idle.is_empty() {
+            return (busy, 0);
+        }
+        let Ok(held) = ledger::scan(&self.0.ledgers) else { return (busy, 0) };
+        let gone = idle.iter().filter(|(id, _)| !held.contains(id) && self.unlink(*id)).count();
+        (busy, gone)
+    }
+
+    /// The short cut: a segment of ours that was never handed out, and we never forked since, is in no other ledger.
+    pub(super) fn collect_unshared(&self, id: SegmentId) {
+        match self.lock_idle(id) {
+            Ok(Idle::Locked(locked)) if locked.control().is_ok_and(|c| !c.handed_out()) => {
+                self.unlink(id);
+            }
+            Ok(Idle::Locked(locked)) => {
+                drop(locked);
+                self.collect(&[id]);
+            }
+            _ => self.0.state.lock().pending.push(id),
+        }
+    }
+
+    /// Locks a segment that has no reference in flight.
+    fn lock_idle(&self, id: SegmentId) -> io::Result<Idle> {
+        let file = match sys::open(&self.segment_path(id), true) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Idle::No),
+            other => other?,
+        };
+        if !sys::try_lock(&file, true)? {
+            return Ok(Idle::Busy);
+        }
+        if sys::links(&file)? == 0 {
+            return Ok(Idle::No);
+        }
+        let locked = Locked::new(file);
+        match locked.control().map(|c| c.in_flight(sys::now())) {
+            Ok((0, false)) => Ok(Idle::Locked(locked)),
+            Ok(_) => Ok(Idle::No),
+            // Too short for a control block: no segment of ours, so nobody's.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(Idle::Locked(locked)),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn unlink(&self, id: SegmentId) -> bool {
+        std::fs::remove_file(self.segment_path(id)).is_ok()
+    }
+
+    /// What the store has, after collecting.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(&self) -> io::Result<Vec<Listed>> {
+        self.sweep();
+        let mut listed = Vec::new();
+        for id in names(&self.0.segments)? {
+            let Ok(file) = sys::open(&self.segment_path(id), false) else { continue };
+            let size = file.metadata()?.len();
+            let header = super::read(&file, id).ok().map(|(header, ..)| header);
+            listed.push(Listed { id, size, header });
+        }
+        Ok(listed)
+    }
+
+    /// The end of this process: nothing is held any more.
+    pub(super) fn retire(&self) {
+        // Whoever has the lock in another thread will not give it back now.
+        let Some(mut state) = self.0.state.try_lock() else { return };
+        let State { ledger, live, pending, .. } = &mut *state;
+        let Some(ledger) = ledger.take() else { return };
+        ledger.retire();
+        pending.extend(live.keys());
+        drop(state);
+        self.sweep();
+    }
+}
+
+enum Idle {
+    /// No reference in flight; locked.
+    Locked(Locked),
+    /// Somebody works on it.
+    Busy,
+    /// Gone, or a reference is in flight.
+    No,
+}
+
+/// Ids of a directory. A dotted file whose maker died (its lock is free) is removed on the way.
+fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
+    let mut ids = HashSet::new();
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        match name.to_str().and_then(SegmentId::parse) {
+            Some(id) => {
+                ids.insert(id);
+            }
+            None => drop(remove_dead_dotted(dir, &name)),
+        }
+    }
+    Ok(ids.into_iter().collect())
+}
+
+fn remove_dead_dotted(dir: &Path, name: &OsStr) -> io::Result<()> {
+    if name.as_encoded_bytes().first() != Some(&b'.') {
+        return Ok(());
+    }
+    let path = dir.join(name);
+    let file = sys::open(&path, true)?;
+    if sys::try_lock(&file, true)? {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! A segment's control block, under its lock.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use crate::format::{CONTROL_AT, DATA_AT};
+use crate::{Control, Ticket, sys};
+
+/// A segment's file, locked: unlocked when this is dropped.
+pub(super) struct Locked(File);
+
+impl Locked {
+    /// `file` is locked exclusively.
+    pub(super) fn new(file: File) -> Self {
+        Locked(file)
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.0
+    }
+
+    pub(super) fn control(&self) -> io::Result<Control> {
+        let mut bytes = [0; (DATA_AT - CONTROL_AT) as usize];
+        self.0.read_exact_at(&mut bytes, CONTROL_AT)?;
+        Ok(Control::from_bytes(bytes))
+    }
+
+    /// Adds a ticket.
+    pub(super) fn add(&self, ticket: Ticket, grace: Duration) -> io::Result<()> {
+        let mut control = self.control()?;
+        let now = sys::now();
+        let until = now.saturating_add(grace.as_nanos().try_into().unwrap_or(u64::MAX));
+        let patches = [control.hand_out(), Some(control.add(ticket, now, until))];
+        self.apply(patches)
+    }
+
+    /// Notes that this process knows the segment, and takes the ticket back.
+    pub(super) fn claim(&self, ticket: Option<Ticket>) -> io::Result<()> {
+        let mut control = self.control()?;
+        let patches = [control.hand_out(), ticket.and_then(|t| control.claim(t))];
+        self.apply(patches)
+    }
+
+    fn apply(&self, patches: [Option<crate::format::Patch>; 2]) -> io::Result<()> {
+        patches.into_iter().flatten().try_for_each(|(at, bytes)| self.0.write_all_at(&bytes, CONTROL_AT + at))
+    }
+}

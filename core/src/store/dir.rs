@@ -1,0 +1,47 @@
+//! The directory of a store: made private, refused if it is not.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+
+/// Sealed segments, by id.
+pub(super) const SEGMENTS: &str = "segments";
+/// One file a process.
+pub(super) const LEDGERS: &str = "ledgers";
+
+/// The store of this user within `base`: memory if `base` is `None`.
+pub fn default_store_path(base: Option<&Path>) -> PathBuf {
+    let uid = rustix::process::geteuid().as_raw();
+    base.unwrap_or(Path::new("/dev/shm")).join(format!("cowshed-{uid}"))
+}
+
+/// Makes the directory and the two inside it, 0700, and checks that all three are ours alone.
+pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
+    private_dir(path)?;
+    private_dir(&path.join(SEGMENTS))?;
+    private_dir(&path.join(LEDGERS))
+}
+
+fn private_dir(path: &Path) -> Result<(), StoreError> {
+    let unusable = |what| move |source| StoreError::Unusable { path: path.to_owned(), what, source };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(unusable("making its directory")(e)),
+        _ => {}
+    }
+    // Not followed: a symlink in a directory that everybody writes could lead anywhere.
+    let meta = std::fs::symlink_metadata(path).map_err(unusable("looking at its directory"))?;
+    let us = rustix::process::geteuid().as_raw();
+    let why = if !meta.is_dir() {
+        "it is not a directory".to_owned()
+    } else if meta.uid() != us {
+        format!("it belongs to user {}, and this process is user {us}", meta.uid())
+    } else if meta.mode() & 0o077 != 0 {
+        format!("others may enter it (mode {:o}; it must be 700)", meta.mode() & 0o777)
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Refused { path: path.to_owned(), why })
+}

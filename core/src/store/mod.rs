@@ -1,0 +1,327 @@
+//! Where segments live, and who holds them: the verbs of `docs/lifetime.md`.
+//!
+//! - A [`Store`] is one directory of one user; a process has one ledger in it.
+//! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
+//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead.
+//! - No lock of ours is held while a segment is dropped: dropping takes it.
+
+mod collect;
+mod control;
+mod dir;
+mod fork;
+mod ledger;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+pub use collect::Listed;
+pub use dir::default_store_path;
+
+use crate::format::DATA_AT;
+use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
+use crate::{AttachError, CreateError, FormatError, Header, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
+use control::Locked;
+use ledger::{Ledger, Slot};
+
+/// A directory of segments. Cheap to copy; opened once per process and path, for the process's life.
+#[derive(Clone, Copy)]
+pub struct Store(&'static Inner);
+
+struct Inner {
+    path: PathBuf,
+    segments: PathBuf,
+    ledgers: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ledger: Option<Ledger>,
+    /// The child's, between `prepare` and the fork.
+    childs: Option<Ledger>,
+    /// Segments open in this process, and where the ledger names them.
+    live: HashMap<SegmentId, (Weak<Segment>, Slot)>,
+    /// Given up, not yet collected.
+    pending: Vec<SegmentId>,
+    /// When anything was last collected or swept, [`sys::now`].
+    swept: u64,
+}
+
+/// A process's claim on a segment.
+pub struct Lease {
+    store: Store,
+    slot: Slot,
+    maker: bool,
+    /// How often this process had forked when it made the segment.
+    forks: u64,
+}
+
+impl Store {
+    /// Opens a store, making its directory if need be. The same path gives the same store.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or belongs to somebody else, or has no working locks.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        let mut stores = fork::STORES.lock();
+        if let Some(store) = stores.iter().find(|s| s.0.path == path) {
+            return Ok(*store);
+        }
+        dir::prepare(path)?;
+        fork::install();
+        let inner = Inner {
+            path: path.to_owned(),
+            segments: path.join(dir::SEGMENTS),
+            ledgers: path.join(dir::LEDGERS),
+            state: Mutex::default(),
+        };
+        // For the process's life: forks and exits must find every store, and a process has a handful.
+        let store = Store(Box::leak(Box::new(inner)));
+        stores.push(store);
+        Ok(store)
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &'static Path {
+        &self.0.path
+    }
+
+    fn segment_path(&self, id: SegmentId) -> PathBuf {
+        self.0.segments.join(id.to_string())
+    }
+
+    /// Writes `id` into this process's ledger, which is made on first use, and again if the store was wiped.
+    fn enter(&self, state: &mut State, id: SegmentId) -> Result<Slot, StoreError> {
+        let unusable = |source| StoreError::Unusable { path: self.0.path.clone(), what: "writing a ledger", source };
+        if state.ledger.as_ref().is_none_or(Ledger::is_wiped) {
+            dir::prepare(&self.0.path)?;
+            let mut ledger = Ledger::create(&self.0.path, &self.0.ledgers)?;
+            for (id, (_, slot)) in &mut state.live {
+                *slot = ledger.enter(*id).map_err(unusable)?;
+            }
+            state.ledger = Some(ledger);
+        }
+        let ledger = state.ledger.as_mut().expect("made above");
+        ledger.enter(id).map_err(unusable)
+    }
+
+    /// Gives a finished file its name: publish, then link. `bytes`: what serves them in this process, if that is known already.
+    pub(crate) fn publish(&self, finished: Finished, bytes: Option<Bytes>) -> Result<Arc<Segment>, CreateError> {
+        let Finished { file, header, table, known } = finished;
+        let (id, len) = (header.id, header.file_len);
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => Bytes::open(file.file(), len, header.mode, known).map_err(|source| CreateError::Map {
+                id,
+                len,
+                source,
+            })?,
+        };
+        let mut state = self.0.state.lock();
+        let slot = self.enter(&mut state, id)?;
+        if let Err(e) = file.link(&self.segment_path(id)) {
+            state.ledger.as_mut().expect("entered").clear(slot);
+            return Err(self.write_failed(e, len));
+        }
+        let lease = Lease { store: *self, slot, maker: true, forks: fork::count() };
+        let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
+        state.live.insert(id, (Arc::downgrade(&segment), slot));
+        drop(state);
+        self.tidy();
+        Ok(segment)
+    }
+
+    /// Opens a segment by id, claiming the ticket it was sent with.
+    ///
+    /// # Errors
+    /// It is gone, or its bytes are not to be believed.
+    pub fn attach(&self, id: SegmentId, ticket: Option<Ticket>) -> Result<Arc<Segment>, AttachError> {
+        let live = self.0.state.lock().live.get(&id).and_then(|(weak, _)| weak.upgrade());
+        if let Some(segment) = live {
+            if let Some(ticket) = ticket {
+                // Held already, so a failure to claim costs only the grace time.
+                let _ = self.lock(id).and_then(|locked| locked.map_or(Ok(()), |l| l.claim(Some(ticket))));
+            }
+            return Ok(segment);
+        }
+        let gone = || AttachError::Gone { id, store: self.0.path.clone() };
+        let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
+        let locked = self.lock(id).map_err(io("locking"))?.ok_or_else(gone)?;
+        let (header, table, known) = read(locked.file(), id).map_err(|e| match e {
+            Unread::Format(source) => AttachError::Format { id, store: self.0.path.clone(), source },
+            Unread::Io(source) => io("reading")(source),
+        })?;
+        let bytes = Bytes::open(locked.file(), header.file_len, header.mode, known).map_err(io("mapping"))?;
+        let mut state = self.0.state.lock();
+        let slot = self.enter(&mut state, id)?;
+        let lease = Lease { store: *self, slot, maker: false, forks: 0 };
+        let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
+        state.live.insert(id, (Arc::downgrade(&segment), slot));
+        drop(state);
+        // After publishing, under the same lock: killed in between, the ticket stands.
+        locked.claim(ticket).map_err(io("claiming a reference to"))?;
+        drop(locked);
+        self.tidy();
+        Ok(segment)
+    }
+
+    /// A ticket for a reference about to leave this process; `None` if the name is gone, and the object must travel by value.
+    ///
+    /// # Errors
+    /// The control block cannot be written.
+    pub fn export(&self, segment: &Segment, grace: Duration) -> io::Result<Option<Ticket>> {
+        let Some(locked) = self.lock(segment.id())? else { return Ok(None) };
+        let ticket = Ticket::random();
+        locked.add(ticket, grace)?;
+        Ok(Some(ticket))
+    }
+
+    /// Frees a segment whatever its counts say: no new attach, holders read on. Whether there was one.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn free(&self, id: SegmentId) -> io::Result<bool> {
+        let Some(_locked) = self.lock(id)? else { return Ok(false) };
+        std::fs::remove_file(self.segment_path(id)).map(|()| true)
+    }
+
+    /// Opens and locks a segment's file; `None` if its name is gone, also while we waited.
+    fn lock(&self, id: SegmentId) -> io::Result<Option<Locked>> {
+        let file = match sys::open(&self.segment_path(id), true) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        sys::lock_exclusive(&file)?;
+        Ok(if sys::links(&file)? > 0 { Some(Locked::new(file)) } else { None })
+    }
+
+    /// The error for a write that failed: the store is full, or something else.
+    pub(crate) fn write_failed(&self, source: io::Error, asked: u64) -> CreateError {
+        let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM];
+        let path = self.0.path.clone();
+        if source.raw_os_error().is_some_and(|e| full.contains(&e)) {
+            let free = sys::free_bytes(&path).unwrap_or(0);
+            return CreateError::Full { path, asked, free };
+        }
+        CreateError::Write { path, asked, source }
+    }
+
+    /// Sees to it before anything is written that `len` bytes fit, sweeping if they do not.
+    pub(crate) fn ensure_room(&self, len: u64) -> Result<(), CreateError> {
+        let free = || sys::free_bytes(&self.0.path).unwrap_or(u64::MAX);
+        if free() >= len {
+            return Ok(());
+        }
+        self.sweep();
+        match free() {
+            enough if enough >= len => Ok(()),
+            free => Err(CreateError::Full { path: self.0.path.clone(), asked: len, free }),
+        }
+    }
+}
+
+impl Backing for Store {
+    type Writer = Writer;
+
+    fn writer(&self, mode: Mode) -> Result<Writer, CreateError> {
+        let unnamed = |s: &Store| Writer::new(*s, &s.0.segments, mode);
+        match unnamed(self) {
+            // The store was wiped under us.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                dir::prepare(&self.0.path)?;
+                unnamed(self).map_err(|e| self.write_failed(e, 0))
+            }
+            other => other.map_err(|e| self.write_failed(e, 0)),
+        }
+    }
+
+    fn seal(&self, writer: Writer, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
+        self.publish(writer.finish(table, root)?, None)
+    }
+}
+
+/// Small enough to be read with its header in one call.
+const ONE_READ: usize = 16 << 10;
+
+enum Unread {
+    Io(io::Error),
+    Format(FormatError),
+}
+
+impl From<FormatError> for Unread {
+    fn from(e: FormatError) -> Self {
+        Unread::Format(e)
+    }
+}
+
+/// Reads and checks header and node table with `pread`: a file cut short is an error here, not SIGBUS.
+fn read(file: &File, id: SegmentId) -> Result<(Header, Table, Option<Lines>), Unread> {
+    let len = file.metadata().map_err(Unread::Io)?.len();
+    let mut first = Lines::zeroed((len as usize).min(ONE_READ)).map_err(Unread::Io)?;
+    file.read_exact_at(first.bytes_mut(), 0).map_err(Unread::Io)?;
+    let header = Header::parse(first.bytes(), len)?;
+    if header.id != id {
+        return Err(FormatError::Corrupt("its header names another segment").into());
+    }
+    debug_assert!(header.table_offset >= DATA_AT);
+    if len as usize <= ONE_READ {
+        let table = Table::parse(&header, &first.bytes()[header.table_offset as usize..])?;
+        return Ok((header, table, Some(first)));
+    }
+    // A header that passed its checks tells a table no longer than the file.
+    let mut bytes = Lines::zeroed(header.table_len() as usize).map_err(Unread::Io)?;
+    file.read_exact_at(bytes.bytes_mut(), header.table_offset).map_err(Unread::Io)?;
+    Ok((header.clone(), Table::parse(&header, bytes.bytes())?, None))
+}
+
+impl Lease {
+    /// Where the segment is.
+    pub fn store(&self) -> Store {
+        self.store
+    }
+
+    /// Whether this process made the segment. A forked child did not.
+    pub(crate) fn is_maker(&self) -> bool {
+        self.maker && self.forks >= fork::born()
+    }
+
+    /// The segment's file, opened again by name: a process keeps no descriptor per segment.
+    pub(crate) fn file(&self, id: SegmentId) -> io::Result<File> {
+        sys::open(&self.store.segment_path(id), false)
+    }
+
+    /// The last view went: leave the ledger, and collect the segment, at once if it is large.
+    pub(crate) fn give_up(&mut self, id: SegmentId, len: u64) {
+        let mut state = self.store.0.state.lock();
+        let slot = match state.live.get(&id) {
+            // Attached again while the last `Arc` was going: that one has an entry of its own.
+            Some((weak, _)) if weak.strong_count() > 0 => self.slot,
+            Some((_, slot)) => {
+                let slot = *slot;
+                state.live.remove(&id);
+                slot
+            }
+            None => self.slot,
+        };
+        if let Some(ledger) = &mut state.ledger {
+            ledger.clear(slot);
+        }
+        if self.maker && self.forks == fork::count() && collect::at_once(len) {
+            drop(state);
+            self.store.collect_unshared(id);
+            return;
+        }
+        state.pending.push(id);
+        let due = collect::at_once(len) || state.pending.len() >= collect::BATCH;
+        drop(state);
+        if due {
+            self.store.collect_pending();
+        }
+    }
+}
