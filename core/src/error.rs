@@ -122,6 +122,9 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
+    /// A draft whose sealing failed before.
+    #[error("the object could not be sealed in its store before; share() it again")]
+    Spent,
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -256,7 +259,7 @@ impl CreateError {
     pub const fn kind(&self) -> Kind {
         match self {
             CreateError::Full { .. } => Kind::Full,
-            CreateError::Write { .. } | CreateError::Store(_) => Kind::Store,
+            CreateError::Write { .. } | CreateError::Spent | CreateError::Store(_) => Kind::Store,
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,
         }

@@ -59,4 +59,25 @@ pub trait Shareable<H: Host>: Sync {
     /// # Errors
     /// [`DispatchError::BadNode`] for nonsense, or the host's.
     fn open(&self, host: &H, node: NodeId, from: &mut Opener<'_, H>) -> Result<H::Value, H::Error>;
+
+    /// Makes the shared stand-in of `original`, which was just written as `node`. What the segment does not hold better than the original
+    /// (short vectors, functions) stays the original.
+    ///
+    /// # Errors
+    /// As [`Shareable::open`].
+    fn replace(
+        &self,
+        host: &H,
+        original: H::Value,
+        node: NodeId,
+        from: &mut Opener<'_, H>,
+    ) -> Result<H::Value, H::Error> {
+        let _ = original;
+        self.open(host, node, from)
+    }
+
+    /// Whether its values only travel, as bytes, and are never shared.
+    fn is_opaque(&self) -> bool {
+        false
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DispatchError, Flags, Host, Node, NodeId, Registry, Segment};
+use crate::{DispatchError, Flags, Host, Node, NodeId, Registry, Segment, Shareable};
 
 /// Opens a node of a segment as a value of the host.
 ///
@@ -41,6 +41,22 @@ impl<'a, H: Host> Opener<'a, H> {
     /// # Errors
     /// Those of the strategy, or [`DispatchError::Unknown`].
     pub fn open(&mut self, node: NodeId) -> Result<H::Value, H::Error> {
+        self.deeper(node, |strategy, opener| strategy.open(opener.host, node, opener))
+    }
+
+    /// Makes the stand-in of `original`, which was written as `node`.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub fn replace(&mut self, original: H::Value, node: NodeId) -> Result<H::Value, H::Error> {
+        self.deeper(node, |strategy, opener| strategy.replace(opener.host, original, node, opener))
+    }
+
+    fn deeper(
+        &mut self,
+        node: NodeId,
+        f: impl FnOnce(&'static dyn Shareable<H>, &mut Self) -> Result<H::Value, H::Error>,
+    ) -> Result<H::Value, H::Error> {
         let name = self.segment.table().strategy(node);
         let Some(strategy) = self.registry.by_name(name) else {
             return Err(DispatchError::Unknown { id: self.segment.id(), name: name.to_owned() }.into());
@@ -49,7 +65,7 @@ impl<'a, H: Host> Opener<'a, H> {
             return Err(self.bad(node, "it is nested deeper than the segment has nodes").into());
         }
         self.depth += 1;
-        let value = strategy.open(self.host, node, self);
+        let value = f(strategy, self);
         self.depth -= 1;
         value
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use memmap2::{MmapMut, MmapOptions};
 
-use super::{Bytes, Segment, Sink, Writer};
+use super::{Segment, Sink, Writer};
 use crate::{Backing, CreateError, Mode, Node, Payload, Store, Table};
 
 /// A segment of one payload that is still written through a pointer.
@@ -13,8 +13,11 @@ use crate::{Backing, CreateError, Mode, Node, Payload, Store, Table};
 /// - Its space is written, not merely promised, before it is mapped: a full store is an error here, never SIGBUS later.
 /// - [`Draft::seal`] makes it frozen. The pointer stays valid, and the bytes must not be written any more.
 pub struct Draft {
-    writer: Writer,
-    map: MmapMut,
+    /// `None` once sealing was tried.
+    writer: Option<Writer>,
+    /// `None` once it was sealed: the segment has it.
+    map: Option<MmapMut>,
+    pointer: *mut u8,
     payload: Payload,
     store: Store,
 }
@@ -34,12 +37,12 @@ impl Draft {
         // SAFETY: the file has no name and this is its only mapping, so nobody else reads or writes it.
         let map = unsafe { MmapOptions::new().offset(payload.offset).len(len.max(1) as usize).map_mut(writer.file()) };
         let map = map.map_err(|source| CreateError::Map { id, len, source })?;
-        Ok(Draft { writer, map, payload, store })
+        Ok(Draft { pointer: map.as_ptr().cast_mut(), writer: Some(writer), map: Some(map), payload, store })
     }
 
     /// Where its bytes are, aligned to 64, valid while the draft, or the segment sealed from it, lives.
     pub fn pointer(&self) -> *mut u8 {
-        self.map.as_ptr().cast_mut()
+        self.pointer
     }
 
     /// Bytes it holds.
@@ -55,11 +58,11 @@ impl Draft {
     /// Seals it as a segment of one node. `node`'s payload is filled in.
     ///
     /// # Errors
-    /// No room for the node table, or the store is gone. The draft is lost; its bytes are the caller's to save before.
-    pub fn seal(self, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
-        let Draft { writer, map, payload, store } = self;
+    /// No room for the node table, or the store is gone. The draft stays readable and writable, but cannot be sealed any more.
+    pub fn seal(&mut self, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
+        let writer = self.writer.take().ok_or(CreateError::Spent)?;
         let mut table = Table::default();
-        let root = table.push(Node { payload, ..node }, strategy, &[]);
-        store.publish(writer.finish(table, root)?, Some(Bytes::Drafted { map, base: payload.offset }))
+        let root = table.push(Node { payload: self.payload, ..node }, strategy, &[]);
+        self.store.publish(writer.finish(table, root)?, Some((&mut self.map, self.payload.offset)))
     }
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use memmap2::MmapMut;
 use parking_lot::Mutex;
 
 pub use collect::Listed;
@@ -111,17 +112,22 @@ impl Store {
         ledger.enter(id).map_err(unusable)
     }
 
-    /// Gives a finished file its name: publish, then link. `bytes`: what serves them in this process, if that is known already.
-    pub(crate) fn publish(&self, finished: Finished, bytes: Option<Bytes>) -> Result<Arc<Segment>, CreateError> {
+    /// Gives a finished file its name: publish, then link. `draft`: the mapping that serves it in this process already, and where in the
+    /// file it begins; it is taken only if all went well.
+    pub(crate) fn publish(
+        &self,
+        finished: Finished,
+        draft: Option<(&mut Option<MmapMut>, u64)>,
+    ) -> Result<Arc<Segment>, CreateError> {
         let Finished { file, header, table, known } = finished;
         let (id, len) = (header.id, header.file_len);
-        let bytes = match bytes {
-            Some(bytes) => bytes,
-            None => Bytes::open(file.file(), len, header.mode, known).map_err(|source| CreateError::Map {
+        let opened = match &draft {
+            Some(_) => None,
+            None => Some(Bytes::open(file.file(), len, header.mode, known).map_err(|source| CreateError::Map {
                 id,
                 len,
                 source,
-            })?,
+            })?),
         };
         let mut state = self.0.state.lock();
         let slot = self.enter(&mut state, id)?;
@@ -129,6 +135,8 @@ impl Store {
             state.ledger.as_mut().expect("entered").clear(slot);
             return Err(self.write_failed(e, len));
         }
+        let drafted = || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: map.take()?, base }));
+        let bytes = opened.or_else(drafted).expect("a draft is sealed once");
         let lease = Lease { store: *self, slot, maker: true, forks: fork::count() };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));

@@ -1,0 +1,162 @@
+//! The one place where errors, panics and R's jumps cross between the two languages.
+//!
+//! - [`guard`] wraps everything R calls. Inside it code is ordinary Rust: it returns [`Result`], it may panic, its destructors run.
+//! - [`call`] wraps everything of R's that may raise an error. A jump becomes `Err(Failure::Jump)`, which travels up by `?` and goes on as
+//!   R's own jump once `guard` has nothing left to drop.
+//! - What is allocated through [`keep`] stays protected until the outermost `guard` it happened in returns.
+//!
+//! R runs on one thread; nothing here is called from another. [`R`] is the proof of it: `guard` makes the only ones.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::null_mut;
+
+use crate::condition;
+use crate::sys::{self, SEXP};
+
+/// We are on R's thread, inside a [`guard`].
+#[derive(Clone, Copy, Debug)]
+pub struct R(PhantomData<*const ()>);
+
+/// Why a piece of work ended early.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Failure {
+    /// An error of ours, for R's user: class `cowshed_error_<word>`.
+    Error {
+        /// The class's last part.
+        class: &'static str,
+        /// What failed, on what, and the remedy.
+        message: String,
+    },
+    /// R is jumping (an R error, an interrupt): let it go on.
+    Jump,
+}
+
+/// What code between [`guard`] and [`call`] returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// An error of class `cowshed_error_<class>`.
+    pub fn new(class: &'static str, message: impl Into<String>) -> Self {
+        Failure::Error { class, message: message.into() }
+    }
+}
+
+thread_local! {
+    /// How many objects we have on R's protect stack.
+    static KEPT: Cell<c_int> = const { Cell::new(0) };
+    /// R's continuation token. One is enough: a jump is always taken up again before the next one begins.
+    static TOKEN: Cell<SEXP> = const { Cell::new(null_mut()) };
+}
+
+/// Prepares the token, and keeps panics off the terminal: they become R errors.
+pub(crate) fn init() {
+    // SAFETY: called once by R's loader, with no Rust frame above that has destructors.
+    let token = unsafe { sys::R_MakeUnwindCont() };
+    // SAFETY: as above.
+    unsafe { sys::R_PreserveObject(token) };
+    TOKEN.set(token);
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+/// Runs `body` as the outermost Rust frame under R. An error becomes an R condition, a panic one of class `cowshed_error_internal`.
+pub fn guard<T>(body: impl FnOnce(R) -> Result<T>) -> T {
+    let before = KEPT.get();
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(R(PhantomData))));
+    let failure = match outcome {
+        Ok(Ok(value)) => {
+            release(before);
+            return value;
+        }
+        Ok(Err(failure)) => failure,
+        Err(panic) => Failure::new("internal", format!("cowshed has a bug: {}", text(&*panic))),
+    };
+    KEPT.set(before);
+    raise(failure)
+}
+
+/// Goes on as R's jump. Whoever calls it has nothing left to drop; R restores its protect stack itself.
+#[cold]
+pub(crate) fn raise(failure: Failure) -> ! {
+    match failure {
+        // SAFETY: the token holds the jump that `call` caught, and no Rust frame below R's has anything to drop.
+        Failure::Jump => unsafe { sys::R_ContinueUnwind(TOKEN.get()) },
+        Failure::Error { class, message } => condition::signal(class, message),
+    }
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
+
+/// Pops what was kept since there were `before`.
+fn release(before: c_int) {
+    // SAFETY: exactly these were pushed by `keep` since, and everything is popped in order.
+    unsafe { sys::Rf_unprotect(KEPT.get() - before) };
+    KEPT.set(before);
+}
+
+impl R {
+    /// Protects `x` until the outermost guard, or the scope, ends.
+    pub(crate) fn keep(self, x: SEXP) -> Result<SEXP> {
+        call(self, || {
+            // SAFETY: raises an error if the stack is full; inside `call`.
+            unsafe { sys::Rf_protect(x) }
+        })?;
+        KEPT.set(KEPT.get() + 1);
+        Ok(x)
+    }
+
+    /// Runs `body` and lets go of everything kept in it. What it returns must be reachable otherwise.
+    pub(crate) fn scope<T>(self, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = KEPT.get();
+        let value = body()?;
+        release(before);
+        Ok(value)
+    }
+}
+
+/// The payload of the panic by which a jump leaves R's frames; never seen outside [`call`].
+struct Jumping;
+
+/// Runs a piece of R's C interface that may raise an error.
+///
+/// `body` must not own anything that needs dropping: R jumps over it.
+pub fn call<T: Copy>(_: R, body: impl FnOnce() -> T) -> Result<T> {
+    struct Job<T, F> {
+        body: Option<F>,
+        value: Option<T>,
+    }
+    unsafe extern "C-unwind" fn run<T, F: FnOnce() -> T>(job: *mut c_void) -> SEXP {
+        // SAFETY: `call` passes a pointer to its job, which outlives this call.
+        let job = unsafe { &mut *job.cast::<Job<T, F>>() };
+        job.value = job.body.take().map(|body| body());
+        // SAFETY: a constant of R's.
+        unsafe { sys::R_NilValue }
+    }
+    unsafe extern "C-unwind" fn clean(_: *mut c_void, jumping: c_int) {
+        if jumping != 0 {
+            resume_unwind(Box::new(Jumping));
+        }
+    }
+    fn protect<T, F: FnOnce() -> T>(job: &mut Job<T, F>) {
+        let data: *mut c_void = std::ptr::from_mut(job).cast();
+        // SAFETY: `run` and `clean` have the signatures R wants and `data` outlives the call. A jump ends in `clean`, whose panic unwinds
+        // R_UnwindProtect's own C frame (it has unwind tables, as all C code on the platforms we build for) to the catch below.
+        unsafe { sys::R_UnwindProtect(run::<T, F>, data, clean, null_mut(), TOKEN.get()) };
+    }
+    let mut job = Job { body: Some(body), value: None };
+    match catch_unwind(AssertUnwindSafe(|| protect(&mut job))) {
+        Ok(()) => Ok(job.value.expect("R_UnwindProtect ran the body")),
+        Err(panic) if panic.is::<Jumping>() => Err(Failure::Jump),
+        Err(panic) => resume_unwind(panic),
+    }
+}

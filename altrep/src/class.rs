@@ -1,0 +1,208 @@
+//! Our ALTREP classes: one generic implementation, given to R five times.
+//!
+//! Each trampoline is one line around a function of `hooks`.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::mem::transmute;
+use std::ptr::null_mut;
+
+use crate::boundary::{R, Result, guard};
+use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
+use crate::hooks;
+use crate::object::{self, Object};
+use crate::sys::{self, DllInfo, R_altrep_class_t, R_xlen_t, SEXP};
+
+/// Makes the classes.
+pub(crate) fn init(_: R, info: *mut DllInfo) -> Result<()> {
+    make::<Raw>(info);
+    make::<Logical>(info);
+    let integer = make::<Integer>(info);
+    let double = make::<Double>(info);
+    make::<Complex>(info);
+    // SAFETY: classes of ours and functions of the signatures that R's headers declare: `C-unwind` differs from `C` only in that a jump may leave it.
+    unsafe {
+        libR_sys::R_set_altinteger_Is_sorted_method(integer, Some(transmute(is_sorted as Ask)));
+        libR_sys::R_set_altreal_Is_sorted_method(double, Some(transmute(is_sorted as Ask)));
+        libR_sys::R_set_altinteger_No_NA_method(integer, Some(transmute(no_na as Ask)));
+        libR_sys::R_set_altreal_No_NA_method(double, Some(transmute(no_na as Ask)));
+        // R sums doubles in 80 bits, which we cannot: their sum is R's, over our pointer.
+        libR_sys::R_set_altinteger_Sum_method(integer, Some(transmute(sum as Summary)));
+        libR_sys::R_set_altinteger_Min_method(integer, Some(transmute(extreme_integer::<false> as Summary)));
+        libR_sys::R_set_altinteger_Max_method(integer, Some(transmute(extreme_integer::<true> as Summary)));
+        libR_sys::R_set_altreal_Min_method(double, Some(transmute(extreme_double::<false> as Summary)));
+        libR_sys::R_set_altreal_Max_method(double, Some(transmute(extreme_double::<true> as Summary)));
+    }
+    Ok(())
+}
+
+fn make<E: Class>(info: *mut DllInfo) -> R_altrep_class_t {
+    let class = E::make(info);
+    // SAFETY: as in `init`.
+    unsafe {
+        libR_sys::R_set_altrep_Length_method(
+            class,
+            Some(transmute(length as unsafe extern "C-unwind" fn(SEXP) -> R_xlen_t)),
+        );
+        libR_sys::R_set_altrep_Duplicate_method(
+            class,
+            Some(transmute(duplicate::<E> as unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP)),
+        );
+        libR_sys::R_set_altrep_Coerce_method(
+            class,
+            Some(transmute(coerce::<E> as unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP)),
+        );
+        libR_sys::R_set_altrep_Serialized_state_method(
+            class,
+            Some(transmute(state::<E> as unsafe extern "C-unwind" fn(SEXP) -> SEXP)),
+        );
+        libR_sys::R_set_altrep_Unserialize_method(
+            class,
+            Some(transmute(unserialize::<E> as unsafe extern "C-unwind" fn(SEXP, SEXP) -> SEXP)),
+        );
+        libR_sys::R_set_altrep_Inspect_method(class, Some(transmute(inspect as Inspect)));
+        libR_sys::R_set_altvec_Dataptr_method(
+            class,
+            Some(transmute(dataptr as unsafe extern "C-unwind" fn(SEXP, c_int) -> *mut c_void)),
+        );
+        libR_sys::R_set_altvec_Dataptr_or_null_method(
+            class,
+            Some(transmute(dataptr_or_null as unsafe extern "C-unwind" fn(SEXP) -> *const c_void)),
+        );
+        libR_sys::R_set_altvec_Extract_subset_method(
+            class,
+            Some(transmute(extract_subset::<E> as unsafe extern "C-unwind" fn(SEXP, SEXP, SEXP) -> SEXP)),
+        );
+    }
+    E::set_elements(class);
+    object::register::<E>(class);
+    class
+}
+
+/// What R has five functions for.
+trait Class: Element {
+    fn make(info: *mut DllInfo) -> R_altrep_class_t;
+    fn set_elements(class: R_altrep_class_t);
+}
+
+macro_rules! class {
+    ($type:ident, $make:ident, $set_elt:ident, $set_region:ident) => {
+        impl Class for $type {
+            fn make(info: *mut DllInfo) -> R_altrep_class_t {
+                // SAFETY: C strings and R's own handle of this library.
+                unsafe { libR_sys::$make(Self::CLASS.as_ptr(), PACKAGE, info) }
+            }
+
+            fn set_elements(class: R_altrep_class_t) {
+                type Elt = unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> <$type as Element>::C;
+                type Region =
+                    unsafe extern "C-unwind" fn(SEXP, R_xlen_t, R_xlen_t, *mut <$type as Element>::C) -> R_xlen_t;
+                // SAFETY: as in `init`.
+                unsafe {
+                    libR_sys::$set_elt(class, Some(transmute(elt::<$type> as Elt)));
+                    libR_sys::$set_region(class, Some(transmute(region::<$type> as Region)));
+                }
+            }
+        }
+    };
+}
+class!(Raw, R_make_altraw_class, R_set_altraw_Elt_method, R_set_altraw_Get_region_method);
+class!(Logical, R_make_altlogical_class, R_set_altlogical_Elt_method, R_set_altlogical_Get_region_method);
+class!(Integer, R_make_altinteger_class, R_set_altinteger_Elt_method, R_set_altinteger_Get_region_method);
+class!(Double, R_make_altreal_class, R_set_altreal_Elt_method, R_set_altreal_Get_region_method);
+class!(Complex, R_make_altcomplex_class, R_set_altcomplex_Elt_method, R_set_altcomplex_Get_region_method);
+
+/// Where R looks for the class when it unserializes one: it loads the package's namespace by itself.
+const PACKAGE: *const c_char = c"cowshed".as_ptr();
+
+type Ask = unsafe extern "C-unwind" fn(SEXP) -> c_int;
+type Summary = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
+type Inspect = unsafe extern "C-unwind" fn(SEXP, c_int, c_int, c_int, *const c_void) -> c_int;
+
+/// `x` in a hook.
+#[inline]
+fn of(x: SEXP) -> Object {
+    // SAFETY: R chose the hook by the object's class, which is ours.
+    unsafe { Object::of_hook(x) }
+}
+
+/// R's "no answer" is a null pointer.
+fn or_null(answer: Option<SEXP>) -> SEXP {
+    answer.unwrap_or(null_mut())
+}
+
+unsafe extern "C-unwind" fn length(x: SEXP) -> R_xlen_t {
+    hooks::length(of(x))
+}
+
+unsafe extern "C-unwind" fn elt<E: Element>(x: SEXP, i: R_xlen_t) -> E::C {
+    hooks::elt::<E>(of(x), i)
+}
+
+unsafe extern "C-unwind" fn region<E: Element>(x: SEXP, i: R_xlen_t, n: R_xlen_t, buffer: *mut E::C) -> R_xlen_t {
+    hooks::region::<E>(of(x), i, n, buffer)
+}
+
+unsafe extern "C-unwind" fn dataptr(x: SEXP, writable: c_int) -> *mut c_void {
+    hooks::dataptr(of(x), writable != 0).cast()
+}
+
+unsafe extern "C-unwind" fn dataptr_or_null(x: SEXP) -> *const c_void {
+    hooks::dataptr_or_null(of(x)).cast()
+}
+
+unsafe extern "C-unwind" fn duplicate<E: Element>(x: SEXP, deep: c_int) -> SEXP {
+    guard(|r| hooks::duplicate::<E>(r, of(x), deep != 0))
+}
+
+unsafe extern "C-unwind" fn extract_subset<E: Element>(x: SEXP, index: SEXP, _call: SEXP) -> SEXP {
+    or_null(guard(|r| hooks::extract_subset::<E>(r, of(x), index)))
+}
+
+unsafe extern "C-unwind" fn coerce<E: Element>(x: SEXP, to: c_int) -> SEXP {
+    or_null(guard(|r| hooks::coerce::<E>(r, of(x), to as sys::SexpType)))
+}
+
+unsafe extern "C-unwind" fn state<E: Element>(x: SEXP) -> SEXP {
+    or_null(guard(|r| hooks::serialized_state::<E>(r, of(x))))
+}
+
+unsafe extern "C-unwind" fn unserialize<E: Element>(_class: SEXP, state: SEXP) -> SEXP {
+    guard(|r| hooks::unserialize::<E>(r, state))
+}
+
+unsafe extern "C-unwind" fn inspect(
+    x: SEXP,
+    _pre: c_int,
+    _deep: c_int,
+    _pvec: c_int,
+    _subtree: *const c_void,
+) -> c_int {
+    guard(|_| {
+        let text = std::ffi::CString::new(hooks::inspect(of(x))).unwrap_or_default();
+        // SAFETY: a C string, printed as one.
+        unsafe { libR_sys::Rprintf(c"%s".as_ptr(), text.as_ptr()) };
+        Ok(1)
+    })
+}
+
+unsafe extern "C-unwind" fn is_sorted(x: SEXP) -> c_int {
+    hooks::is_sorted(of(x))
+}
+
+unsafe extern "C-unwind" fn no_na(x: SEXP) -> c_int {
+    hooks::no_na(of(x))
+}
+
+unsafe extern "C-unwind" fn sum(x: SEXP, na_rm: c_int) -> SEXP {
+    or_null(guard(|r| hooks::sum_integer(r, of(x), na_rm != 0)))
+}
+
+unsafe extern "C-unwind" fn extreme_integer<const MAX: bool>(x: SEXP, _na_rm: c_int) -> SEXP {
+    // SAFETY: allocation, inside `call`.
+    or_null(guard(|r| hooks::extreme::<Integer>(r, of(x), MAX, |v| unsafe { sys::Rf_ScalarInteger(v) })))
+}
+
+unsafe extern "C-unwind" fn extreme_double<const MAX: bool>(x: SEXP, _na_rm: c_int) -> SEXP {
+    // SAFETY: as above.
+    or_null(guard(|r| hooks::extreme::<Double>(r, of(x), MAX, |v| unsafe { sys::Rf_ScalarReal(v) })))
+}

@@ -1,0 +1,63 @@
+//! The R side of cowshed: the only crate whose unsafe code touches R.
+//!
+//! Reading order, as a call of share() goes: [`verbs`] is what R's functions do; [`vector`](self) writes a vector and makes its view; `object` is the
+//! ALTREP object around a `view`; `hooks` is what R calls on it; `class` gives those to R. Beneath lie [`boundary`], where errors, panics and
+//! R's jumps cross, and [`sys`], R's C interface.
+//!
+//! Safe code elsewhere (containers, plugins) uses [`Sexp`], [`R`] and [`Session`], implements `Shareable<Session>`, and registers with
+//! `inventory::submit!(Registration(&Mine))`.
+
+pub mod attributes;
+pub mod boundary;
+mod by_value;
+mod class;
+mod condition;
+pub mod element;
+mod hooks;
+mod object;
+mod options;
+mod reference;
+mod serialized;
+mod session;
+mod sexp;
+mod stores;
+mod subset;
+pub mod sys;
+mod vector;
+pub mod verbs;
+mod view;
+
+use std::sync::OnceLock;
+
+use cowshed_core::{Registry, Shareable};
+
+pub use boundary::{Failure, R, Result};
+pub use by_value::set_judge;
+pub use session::{Session, ShareOptions};
+pub use sexp::Sexp;
+
+pub use cowshed_core as core;
+pub use inventory;
+
+/// A strategy's entry in the registry of the process: `inventory::submit!(Registration(&Mine))`.
+pub struct Registration(pub &'static dyn Shareable<Session>);
+
+inventory::collect!(Registration);
+
+/// Every strategy registered in this library.
+pub fn registry() -> &'static Registry<Session> {
+    static REGISTRY: OnceLock<Registry<Session>> = OnceLock::new();
+    REGISTRY.get_or_init(|| Registry::new(inventory::iter::<Registration>.into_iter().map(|r| r.0)))
+}
+
+/// Prepares everything; called by R's loader before anything else.
+///
+/// # Safety
+/// `info` is what R's loader passed.
+pub unsafe fn init(info: *mut sys::DllInfo) {
+    boundary::init();
+    boundary::guard(|r| {
+        object::init(r)?;
+        class::init(r, info)
+    });
+}

@@ -1,0 +1,179 @@
+//! Shared vectors as R objects: an ALTREP whose `data1` is an external pointer to a [`View`] and whose `data2` holds the flags.
+//!
+//! The only place that turns R's pointers into references to views; everything else asks here.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use cowshed_core::Flags;
+use libR_sys::SEXPREC;
+
+use crate::boundary::{R, Result, call};
+use crate::element::Element;
+use crate::sys::{self, R_altrep_class_t, R_xlen_t, SEXP, SexpType};
+use crate::view::View;
+
+/// Our ALTREP classes, by R's number of their type.
+static CLASSES: [AtomicPtr<SEXPREC>; 32] = [const { AtomicPtr::new(null_mut()) }; 32];
+/// An R list of the eight integers that flags can be: an object's flags are one of them, never a new allocation.
+static FLAGS: AtomicPtr<SEXPREC> = AtomicPtr::new(null_mut());
+
+/// An R object that is a shared vector of ours.
+#[derive(Clone, Copy)]
+pub(crate) struct Object(SEXP);
+
+impl Object {
+    /// `x`, or the shared vector inside it if `x` is R's wrapper around one (`names<-` and others make them).
+    pub(crate) fn find(x: SEXP) -> Option<Object> {
+        // SAFETY: `x` is an R object, kept by our caller.
+        if unsafe { sys::ALTREP(x) } == 0 {
+            return None;
+        }
+        if is_ours(x) {
+            return Some(Object(x));
+        }
+        // SAFETY: an ALTREP.
+        let inner = unsafe { sys::R_altrep_data1(x) };
+        // SAFETY: data1 is an R object.
+        let ours = unsafe { sys::ALTREP(inner) != 0 && sys::TYPEOF(inner) == sys::TYPEOF(x) } && is_ours(inner);
+        // SAFETY: vectors, both.
+        (ours && unsafe { sys::Rf_xlength(inner) == sys::Rf_xlength(x) }).then_some(Object(inner))
+    }
+
+    /// `x` in a hook of one of our classes, where R has chosen by class.
+    ///
+    /// # Safety
+    /// `x` is an ALTREP of ours.
+    pub(crate) unsafe fn of_hook(x: SEXP) -> Object {
+        Object(x)
+    }
+
+    /// A new object behind which `view` stands. Not mutable: R duplicates it before it writes, which is where flags are obeyed.
+    pub(crate) fn new<E: Element>(r: R, view: View, flags: Flags) -> Result<Object> {
+        Self::build::<E>(r, view, flags).inspect(|object| object.freeze())
+    }
+
+    /// One that R may write in place: what Duplicate returns.
+    pub(crate) fn new_mutable<E: Element>(r: R, view: View, flags: Flags) -> Result<Object> {
+        Self::build::<E>(r, view, flags)
+    }
+
+    fn build<E: Element>(r: R, view: View, flags: Flags) -> Result<Object> {
+        // SAFETY: allocation; the address is filled in below, once nothing can fail in between.
+        let pointer = call(r, || unsafe { sys::R_MakeExternalPtr(null_mut(), sys::R_NilValue, sys::R_NilValue) })?;
+        r.keep(pointer)?;
+        // SAFETY: `drop_view` takes a null address too.
+        call(r, || unsafe { sys::R_RegisterCFinalizerEx(pointer, drop_view, 0) })?;
+        let address: *mut c_void = Box::into_raw(Box::new(view)).cast();
+        // SAFETY: an external pointer; from here on its finalizer owns the view.
+        unsafe { libR_sys::R_SetExternalPtrAddr(pointer, address) };
+        Self::around::<E>(r, pointer, flags)
+    }
+
+    /// Another object with the same view behind it.
+    pub(crate) fn alias<E: Element>(self, r: R, flags: Flags) -> Result<Object> {
+        // SAFETY: ours.
+        let alias = Self::around::<E>(r, unsafe { sys::R_altrep_data1(self.0) }, flags)?;
+        alias.freeze();
+        Ok(alias)
+    }
+
+    fn around<E: Element>(r: R, pointer: SEXP, flags: Flags) -> Result<Object> {
+        let class = R_altrep_class_t { ptr: CLASSES[E::TYPE as usize].load(Ordering::Relaxed) };
+        // SAFETY: a class of ours; allocation.
+        let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, flag_object(flags)) })?;
+        r.keep(x)?;
+        Ok(Object(x))
+    }
+
+    pub(crate) fn sexp(self) -> SEXP {
+        self.0
+    }
+
+    pub(crate) fn kind(self) -> SexpType {
+        // SAFETY: an R object.
+        unsafe { sys::TYPEOF(self.0) as SexpType }
+    }
+
+    /// What stands behind it. Lives at least as long as the object is reachable, which callers see to.
+    #[inline]
+    pub(crate) fn view<'a>(self) -> &'a View {
+        // SAFETY: data1 of an object of ours is an external pointer.
+        let address = unsafe { sys::R_ExternalPtrAddr(sys::R_altrep_data1(self.0)) };
+        // SAFETY: set in `build` and valid until the finalizer, which runs only when the pointer is unreachable.
+        unsafe { &*address.cast::<View>() }
+    }
+
+    pub(crate) fn flags(self) -> Flags {
+        // SAFETY: data2 of an object of ours is one of the eight integers.
+        Flags::from_bits_truncate(unsafe { *sys::INTEGER(sys::R_altrep_data2(self.0)) } as u8)
+    }
+
+    pub(crate) fn set_flags(self, flags: Flags) {
+        // SAFETY: ours; one of the eight integers.
+        unsafe { sys::R_set_altrep_data2(self.0, flag_object(flags)) };
+    }
+
+    /// Puts the view of `other` behind it.
+    pub(crate) fn become_like(self, other: Object) {
+        // SAFETY: both ours; R's write barrier is in the setter.
+        unsafe { sys::R_set_altrep_data1(self.0, sys::R_altrep_data1(other.0)) };
+    }
+
+    /// R duplicates it from now on before it writes.
+    pub(crate) fn freeze(self) {
+        // SAFETY: an R object.
+        unsafe { sys::MARK_NOT_MUTABLE(self.0) };
+    }
+}
+
+fn is_ours(x: SEXP) -> bool {
+    // SAFETY: an R object.
+    let kind = unsafe { sys::TYPEOF(x) } as usize;
+    let class = CLASSES.get(kind).map_or(null_mut(), |c| c.load(Ordering::Relaxed));
+    // SAFETY: a class of ours.
+    !class.is_null() && unsafe { sys::R_altrep_inherits(x, R_altrep_class_t { ptr: class }) } != 0
+}
+
+fn flag_object(flags: Flags) -> SEXP {
+    // SAFETY: a list of eight, made in `init` and never changed.
+    unsafe { libR_sys::VECTOR_ELT(FLAGS.load(Ordering::Relaxed), R_xlen_t::from(flags.bits() as i8 & 7)) }
+}
+
+/// Remembers a class.
+pub(crate) fn register<E: Element>(class: R_altrep_class_t) {
+    CLASSES[E::TYPE as usize].store(class.ptr, Ordering::Relaxed);
+}
+
+/// Makes the flags' integers.
+pub(crate) fn init(r: R) -> Result<()> {
+    // SAFETY: allocation, protected at once.
+    let all = call(r, || unsafe { sys::Rf_allocVector(sys::VECSXP, 8) })?;
+    r.keep(all)?;
+    for bits in 0..8 {
+        // SAFETY: the new integer goes straight into the protected list.
+        call(r, || unsafe { sys::SET_VECTOR_ELT(all, bits, sys::Rf_ScalarInteger(bits as i32)) })?;
+        // SAFETY: within its length.
+        unsafe { sys::MARK_NOT_MUTABLE(libR_sys::VECTOR_ELT(all, bits)) };
+    }
+    // SAFETY: an R object.
+    call(r, || unsafe { sys::R_PreserveObject(all) })?;
+    FLAGS.store(all, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The finalizer. Runs inside R's collector: calls nothing of R's that allocates.
+unsafe extern "C-unwind" fn drop_view(pointer: SEXP) {
+    // SAFETY: R passes the external pointer it was registered for.
+    let address = unsafe { sys::R_ExternalPtrAddr(pointer) };
+    if address.is_null() {
+        return;
+    }
+    // SAFETY: as above; a second call finds nothing.
+    unsafe { libR_sys::R_ClearExternalPtr(pointer) };
+    // SAFETY: `build` made it of a box, and this is its only end.
+    let view = unsafe { Box::from_raw(address.cast::<View>()) };
+    // A panic must not cross R's collector; there is nobody to tell.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(view)));
+}

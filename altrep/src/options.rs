@@ -1,0 +1,72 @@
+//! What the user has set with R's options().
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use cowshed_core::Flags;
+
+use crate::boundary::R;
+use crate::sys::{self, SEXP, SexpType};
+
+/// Seconds a reference in flight keeps its segment, unless the user says otherwise.
+const GRACE: f64 = 300.0;
+/// Vectors shorter than this are not shared.
+const MIN_LENGTH: usize = 3;
+
+/// The value of an option; R's NULL if it is not set. It is the option's own, so it stays while the option does.
+fn option(_: R, name: &CStr) -> SEXP {
+    // SAFETY: a symbol; R looks it up without allocating. `install` allocates the first time, when no destructor is pending.
+    unsafe { sys::Rf_GetOption1(sys::Rf_install(name.as_ptr())) }
+}
+
+/// A number of length one, integer or double, not NA.
+fn number(x: SEXP) -> Option<f64> {
+    // SAFETY: an R object; then a vector of one element.
+    let value = unsafe {
+        match (sys::TYPEOF(x) as SexpType, sys::Rf_xlength(x)) {
+            (sys::INTSXP, 1) => f64::from(sys::INTEGER_ELT(x, 0)),
+            (sys::REALSXP, 1) => sys::REAL_ELT(x, 0),
+            _ => return None,
+        }
+    };
+    (value.is_finite() && value >= 0.0).then_some(value)
+}
+
+/// A single TRUE or FALSE.
+fn logical(x: SEXP) -> Option<bool> {
+    // SAFETY: an R object; then a logical vector of one element.
+    let value =
+        unsafe { (sys::TYPEOF(x) as SexpType == sys::LGLSXP && sys::Rf_xlength(x) == 1).then(|| *sys::LOGICAL(x)) };
+    value.filter(|v| *v != i32::MIN).map(|v| v != 0)
+}
+
+/// The flags that share() gives what it makes, where its arguments do not say.
+pub(crate) fn flags(r: R) -> Flags {
+    let mut flags = Flags::empty();
+    flags.set(Flags::COPY_ON_WRITE, logical(option(r, c"cowshed.copyOnWrite")).unwrap_or(true));
+    flags.set(Flags::SHARED_SUBSET, logical(option(r, c"cowshed.sharedSubset")).unwrap_or(false));
+    flags.set(Flags::SHARED_COPY, logical(option(r, c"cowshed.sharedCopy")).unwrap_or(false));
+    flags
+}
+
+pub(crate) fn shared_attributes(r: R) -> bool {
+    logical(option(r, c"cowshed.sharedAttributes")).unwrap_or(true)
+}
+
+pub(crate) fn must_work(r: R) -> bool {
+    logical(option(r, c"cowshed.mustWork")).unwrap_or(false)
+}
+
+pub(crate) fn min_length(r: R) -> usize {
+    number(option(r, c"cowshed.minLength")).map_or(MIN_LENGTH, |n| n as usize)
+}
+
+/// How long a reference made now may be on its way when nobody holds the object any more.
+pub(crate) fn grace(r: R) -> Duration {
+    Duration::from_secs_f64(number(option(r, c"cowshed.grace")).unwrap_or(GRACE).min(86_400.0))
+}
+
+/// The directory the user wants segments in.
+pub(crate) fn store(r: R) -> SEXP {
+    option(r, c"cowshed.store")
+}

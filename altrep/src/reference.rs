@@ -1,0 +1,98 @@
+//! What travels between processes in place of the data: 48 bytes, and the store's directory if it is not the usual one.
+//!
+//! It is the state R's serialize() writes for a view. Bytes from outside are checked; what is left unsaid here is checked at attach.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use cowshed_core::{Flags, SegmentId, Ticket, default_store_path};
+
+const VERSION: u8 = 1;
+const FIXED: usize = 48;
+
+/// A view, as another process can make it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) id: SegmentId,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) flags: Flags,
+    pub(crate) node: u32,
+    /// First element and number of elements of the view within its node.
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) store: PathBuf,
+}
+
+impl Reference {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let elsewhere = self.store != default_store_path(None);
+        let mut b = Vec::with_capacity(FIXED);
+        b.extend([VERSION, self.flags.bits(), elsewhere.into(), 0]);
+        b.extend(self.node.to_le_bytes());
+        b.extend(self.id.bytes());
+        for number in [self.ticket.map_or(0, Ticket::bits), self.start, self.len] {
+            b.extend(number.to_le_bytes());
+        }
+        if elsewhere {
+            b.extend(self.store.as_os_str().as_bytes());
+        }
+        b
+    }
+
+    /// `None` if they are not the bytes of a reference of this version.
+    pub(crate) fn parse(b: &[u8]) -> Option<Reference> {
+        let (fixed, rest) = b.split_at_checked(FIXED)?;
+        let u64_at = |at: usize| u64::from_le_bytes(fixed[at..at + 8].try_into().expect("8 bytes"));
+        let store = match fixed[2] {
+            0 if rest.is_empty() => default_store_path(None),
+            1 if rest.first() == Some(&b'/') => Path::new(OsStr::from_bytes(rest)).to_owned(),
+            _ => return None,
+        };
+        let reference = Reference {
+            id: SegmentId::from_bytes(fixed[8..24].try_into().expect("16 bytes")),
+            ticket: Ticket::from_bits(u64_at(24)),
+            flags: Flags::from_bits(fixed[1])?,
+            node: u32::from_le_bytes(fixed[4..8].try_into().expect("4 bytes")),
+            start: u64_at(32),
+            len: u64_at(40),
+            store,
+        };
+        (fixed[0] == VERSION).then_some(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(store: PathBuf) -> Reference {
+        Reference {
+            id: SegmentId::random(),
+            ticket: Some(Ticket::random()),
+            flags: Flags::COPY_ON_WRITE | Flags::SHARED_COPY,
+            node: 7,
+            start: 1 << 40,
+            len: 3,
+            store,
+        }
+    }
+
+    #[test]
+    fn a_reference_reads_back_and_in_the_usual_store_is_48_bytes() {
+        let usual = reference(default_store_path(None));
+        assert_eq!(usual.bytes().len(), FIXED);
+        for r in [usual, reference("/tmp/ä/cowshed-0".into())] {
+            assert_eq!(Reference::parse(&r.bytes()), Some(r));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_longer_or_of_another_version_is_no_reference() {
+        let bytes = reference(default_store_path(None)).bytes();
+        assert!((0..FIXED).all(|n| Reference::parse(&bytes[..n]).is_none()));
+        assert_eq!(Reference::parse(&[&bytes[..], b"x"].concat()), None);
+        assert_eq!(Reference::parse(&[&[9], &bytes[1..]].concat()), None);
+        assert_eq!(Reference::parse(&[&[1, 255], &bytes[2..]].concat()), None);
+    }
+}

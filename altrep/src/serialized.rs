@@ -1,0 +1,96 @@
+//! The strategy of last resort: R's own serialization, as bytes in the segment. Such a value travels, but is not shared.
+
+use cowshed_core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
+
+use crate::boundary::{R, Result, call};
+use crate::element::{Raw, plain};
+use crate::session::Session;
+use crate::sexp::Sexp;
+use crate::sys;
+use crate::{Registration, by_value};
+
+struct Serialized;
+
+inventory::submit!(Registration(&Serialized));
+
+impl Shareable<Session> for Serialized {
+    fn name(&self) -> &'static str {
+        "r.serialized"
+    }
+
+    fn kinds(&self) -> &'static [u8] {
+        // All of R's types.
+        const { &all::<26>() }
+    }
+
+    fn claim(&self, _: &Session, _: Sexp) -> Claim {
+        Claim::Fallback
+    }
+
+    fn encode(&self, session: &Session, value: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
+        session.refuse_opaque(value)?;
+        let payload = with_bytes(session.r, value, |bytes| out.payload(bytes))?;
+        out.node(self.name(), Node { length: payload.len, payload, ..Node::default() }, &[])
+    }
+
+    fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        read(session.r, node, from)
+    }
+
+    fn replace(&self, _: &Session, original: Sexp, _: NodeId, _: &mut Opener<'_, Session>) -> Result<Sexp> {
+        Ok(original)
+    }
+
+    fn is_opaque(&self) -> bool {
+        true
+    }
+}
+
+const fn all<const N: usize>() -> [u8; N] {
+    let mut kinds = [0; N];
+    let mut i = 0;
+    while i < N {
+        kinds[i] = i as u8;
+        i += 1;
+    }
+    kinds
+}
+
+/// Lends `body` a value's serialization: native byte order, version 3, and data in place of any reference.
+pub(crate) fn with_bytes<T>(r: R, value: Sexp, body: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    r.scope(|| {
+        let raw =
+            by_value::forced(|| evaluate(r, c"function(x) serialize(x, NULL, xdr = FALSE, version = 3L)", value))?;
+        assert!(raw.kind() == sys::RAWSXP, "serialize(x, NULL) gives a raw vector");
+        // SAFETY: protected in this scope.
+        body(unsafe { std::slice::from_raw_parts(sys::RAW(raw.0), sys::Rf_xlength(raw.0) as usize) })
+    })
+}
+
+/// The value that a node's payload serializes.
+pub(crate) fn read(r: R, node: NodeId, from: &Opener<'_, Session>) -> Result<Sexp> {
+    let payload = from.node(node).payload;
+    let start = from.segment().payload(payload);
+    // SAFETY: a payload of the checked table.
+    let raw = plain::<Raw>(r, payload.len as usize, |out| unsafe {
+        std::ptr::copy_nonoverlapping(start, out, payload.len as usize);
+    })?;
+    evaluate(r, c"unserialize", Sexp(raw))
+}
+
+/// Calls an R function, given as text, in base.
+fn evaluate(r: R, function: &std::ffi::CStr, argument: Sexp) -> Result<Sexp> {
+    let value = call(r, || {
+        // SAFETY: all is protected while it is needed; a jump restores the protect stack.
+        unsafe {
+            let function = sys::Rf_protect(sys::R_ParseEvalString(function.as_ptr(), sys::R_BaseEnv));
+            let quote = sys::Rf_lcons(sys::Rf_install(c"quote".as_ptr()), sys::Rf_cons(argument.0, sys::R_NilValue));
+            let arguments = sys::Rf_protect(sys::Rf_cons(quote, sys::R_NilValue));
+            let expression = sys::Rf_protect(sys::Rf_lcons(function, arguments));
+            let value = sys::Rf_eval(expression, sys::R_BaseEnv);
+            sys::Rf_unprotect(3);
+            value
+        }
+    })?;
+    r.keep(value).map(Sexp)
+}

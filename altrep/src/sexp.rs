@@ -1,0 +1,244 @@
+//! R values for safe code: what strategies outside this crate are written with.
+
+use std::ffi::CStr;
+
+use crate::boundary::{R, Result, call};
+use crate::element::{Double, plain};
+use crate::sys::{self, R_xlen_t, SEXP, SexpType};
+
+/// An R value.
+///
+/// - Whatever this crate hands out as one is protected until the call from R that it happened in returns, or is part of something that is.
+/// - Copying one copies the handle, as R's own variables do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sexp(pub(crate) SEXP);
+
+impl Sexp {
+    /// R's NULL.
+    pub fn null() -> Sexp {
+        // SAFETY: a constant of R's.
+        Sexp(unsafe { sys::R_NilValue })
+    }
+
+    /// R's number of its type, as `SEXPTYPE` in Rinternals.h.
+    pub fn kind(self) -> SexpType {
+        // SAFETY: an R object.
+        unsafe { sys::TYPEOF(self.0) as SexpType }
+    }
+
+    /// Whether it is NULL.
+    pub fn is_null(self) -> bool {
+        self == Self::null()
+    }
+
+    /// Its length in elements; 1 for what has none.
+    ///
+    /// # Errors
+    /// Those of another package's ALTREP.
+    pub fn len(self, r: R) -> Result<usize> {
+        // SAFETY: an R object.
+        call(r, || unsafe { sys::Rf_xlength(self.0) } as usize)
+    }
+
+    /// Element `i` of a list; `i` must be below its length.
+    ///
+    /// # Errors
+    /// Not a list or no such element: R's own error.
+    pub fn element(self, r: R, i: usize) -> Result<Sexp> {
+        assert!(self.kind() == sys::VECSXP && i < self.len(r)?, "element {i} of a list that has no such element");
+        // SAFETY: a list that has it.
+        let element = call(r, || unsafe { sys::VECTOR_ELT(self.0, i as R_xlen_t) })?;
+        // An ALTLIST may have made it just now.
+        r.keep(element).map(Sexp)
+    }
+
+    /// An argument that R passed.
+    ///
+    /// # Safety
+    /// `x` is an R object that stays protected while the handle is used.
+    pub unsafe fn from_r(x: SEXP) -> Sexp {
+        Sexp(x)
+    }
+
+    /// For R to return.
+    pub fn into_r(self) -> SEXP {
+        self.0
+    }
+
+    /// TRUE or FALSE; `None` for anything else.
+    ///
+    /// # Errors
+    /// Those of another package's ALTREP.
+    pub fn as_flag(self, r: R) -> Result<Option<bool>> {
+        if self.kind() != sys::LGLSXP || self.len(r)? != 1 {
+            return Ok(None);
+        }
+        // SAFETY: a logical vector of one element.
+        let value = call(r, || unsafe { *sys::LOGICAL(self.0) })?;
+        Ok((value != i32::MIN).then_some(value != 0))
+    }
+
+    /// One integer or double that is not NA; `None` for anything else.
+    ///
+    /// # Errors
+    /// Those of another package's ALTREP.
+    pub fn as_number(self, r: R) -> Result<Option<f64>> {
+        if !matches!(self.kind(), sys::INTSXP | sys::REALSXP) || self.len(r)? != 1 {
+            return Ok(None);
+        }
+        let value = match self.kind() {
+            // SAFETY: one element.
+            sys::INTSXP => f64::from(call(r, || unsafe { sys::INTEGER_ELT(self.0, 0) })?),
+            // SAFETY: as above.
+            _ => call(r, || unsafe { sys::REAL_ELT(self.0, 0) })?,
+        };
+        let missing = value.is_nan() || (self.kind() == sys::INTSXP && value == f64::from(i32::MIN));
+        Ok((!missing).then_some(value))
+    }
+
+    /// As a message about a wrong argument shows it: its class and length.
+    pub fn shown(self, r: R) -> String {
+        let class = self.class(r).unwrap_or_default();
+        let len = self.len(r).unwrap_or_default();
+        format!("an object of class {class} and length {len}")
+    }
+
+    /// Its class as a message shows it: `<a, b>`.
+    pub(crate) fn class(self, r: R) -> Result<String> {
+        let class = r.base(c"class", self)?;
+        Ok(format!("<{}>", class.strings(r)?.join(", ")))
+    }
+
+    /// The strings of a character vector; nothing of any other.
+    pub(crate) fn strings(self, r: R) -> Result<Vec<String>> {
+        if self.kind() != sys::STRSXP {
+            return Ok(Vec::new());
+        }
+        (0..self.len(r)?)
+            .map(|i| {
+                // SAFETY: within its length; the translation lives until R's .Call ends.
+                let text = call(r, || unsafe { sys::Rf_translateCharUTF8(sys::STRING_ELT(self.0, i as R_xlen_t)) })?;
+                // SAFETY: a C string.
+                Ok(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+            })
+            .collect()
+    }
+}
+
+impl R {
+    /// Calls a function of base R with one argument.
+    pub(crate) fn base(self, function: &CStr, argument: Sexp) -> Result<Sexp> {
+        let value = call(self, || {
+            // SAFETY: the call is protected while it is evaluated; a jump restores the protect stack.
+            unsafe {
+                let arguments = sys::Rf_cons(quoted(argument.0), sys::R_NilValue);
+                let expression = sys::Rf_protect(sys::Rf_lcons(sys::Rf_install(function.as_ptr()), arguments));
+                let value = sys::Rf_eval(expression, sys::R_BaseEnv);
+                sys::Rf_unprotect(1);
+                value
+            }
+        })?;
+        self.keep(value).map(Sexp)
+    }
+
+    /// TRUE or FALSE.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn logical(self, value: bool) -> Result<Sexp> {
+        // SAFETY: allocation.
+        self.keep(call(self, || unsafe { sys::Rf_ScalarLogical(value.into()) })?).map(Sexp)
+    }
+
+    /// One double.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn number(self, value: f64) -> Result<Sexp> {
+        self.numbers(1, |_| value)
+    }
+
+    /// A double vector.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn numbers(self, n: usize, value: impl Fn(usize) -> f64) -> Result<Sexp> {
+        // SAFETY: the new vector has `n` elements.
+        plain::<Double>(self, n, |out| (0..n).for_each(|i| unsafe { *out.add(i) = value(i) })).map(Sexp)
+    }
+
+    /// One string.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn string(self, value: &str) -> Result<Sexp> {
+        self.strings(1, |_| value.to_owned())
+    }
+
+    /// A character vector.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn strings(self, n: usize, value: impl Fn(usize) -> String) -> Result<Sexp> {
+        // SAFETY: allocation.
+        let strings = call(self, || unsafe { sys::Rf_allocVector(sys::STRSXP, n as R_xlen_t) })?;
+        self.keep(strings)?;
+        for i in 0..n {
+            let text = value(i);
+            let (start, len) = (text.as_ptr().cast(), text.len() as i32);
+            // SAFETY: pointer and length are the string's own, which outlives the call.
+            call(self, || unsafe {
+                sys::SET_STRING_ELT(strings, i as R_xlen_t, sys::Rf_mkCharLenCE(start, len, sys::CE_UTF8));
+            })?;
+        }
+        Ok(Sexp(strings))
+    }
+
+    /// A list of `n` elements, each made by `element` and let go of once it is in the list.
+    ///
+    /// # Errors
+    /// Those of `element`, or out of memory.
+    pub fn list(self, n: usize, mut element: impl FnMut(usize) -> Result<Sexp>) -> Result<Sexp> {
+        // SAFETY: allocation.
+        let list = call(self, || unsafe { sys::Rf_allocVector(sys::VECSXP, n as R_xlen_t) })?;
+        self.keep(list)?;
+        for i in 0..n {
+            self.set_element(Sexp(list), i, || element(i))?;
+        }
+        Ok(Sexp(list))
+    }
+
+    /// A copy of `list` whose elements, attributes included, are the same objects.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn shallow_duplicate(self, list: Sexp) -> Result<Sexp> {
+        // SAFETY: an R object.
+        let copy = call(self, || unsafe { sys::Rf_shallow_duplicate(list.0) })?;
+        self.keep(copy).map(Sexp)
+    }
+
+    /// Puts what `element` makes at place `i` of a list that nobody else has yet.
+    ///
+    /// # Errors
+    /// Those of `element`.
+    pub fn set_element(self, list: Sexp, i: usize, element: impl FnOnce() -> Result<Sexp>) -> Result<()> {
+        self.scope(|| {
+            let value = element()?;
+            // SAFETY: R checks type and bounds.
+            call(self, || unsafe { sys::SET_VECTOR_ELT(list.0, i as R_xlen_t, value.0) })?;
+            Ok(())
+        })
+    }
+}
+
+/// `quote(x)` for what evaluates to something else than itself. Unprotected.
+unsafe fn quoted(x: SEXP) -> SEXP {
+    const SELF_EVALUATING: std::ops::RangeInclusive<SexpType> = sys::LGLSXP..=sys::VECSXP;
+    // SAFETY: an R object.
+    if SELF_EVALUATING.contains(&(unsafe { sys::TYPEOF(x) } as SexpType)) {
+        return x;
+    }
+    // SAFETY: cons protects its arguments.
+    unsafe { sys::Rf_lcons(sys::Rf_install(c"quote".as_ptr()), sys::Rf_cons(x, sys::R_NilValue)) }
+}

@@ -1,0 +1,46 @@
+//! Which store a segment goes to, or comes from.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+use cowshed_core::{Store, default_store_path};
+
+use crate::boundary::{Failure, R, Result};
+use crate::options;
+use crate::sexp::Sexp;
+use crate::sys;
+
+/// The store in memory, or where `options(cowshed.store = )` says.
+pub(crate) fn usual(r: R) -> Result<Store> {
+    thread_local! {
+        static MEMORY: Cell<Option<Store>> = const { Cell::new(None) };
+    }
+    let wanted = Sexp(options::store(r));
+    if !wanted.is_null() {
+        return within(r, wanted);
+    }
+    if let Some(store) = MEMORY.get() {
+        return Ok(store);
+    }
+    let store = at(&default_store_path(None))?;
+    MEMORY.set(Some(store));
+    Ok(store)
+}
+
+/// The store within a directory the user names.
+pub(crate) fn within(r: R, directory: Sexp) -> Result<Store> {
+    let named = match &directory.strings(r)?[..] {
+        [one] if !one.is_empty() && directory.kind() == sys::STRSXP => PathBuf::from(one),
+        _ => return Err(Failure::new("argument", "`store` must be one directory's name, as a string")),
+    };
+    let absolute = match named.strip_prefix("~") {
+        Ok(rest) => std::env::home_dir().map(|home| home.join(rest)),
+        Err(_) => std::path::absolute(&named).ok(),
+    };
+    at(&default_store_path(Some(&absolute.unwrap_or(named))))
+}
+
+/// The store at a path that a reference names.
+pub(crate) fn at(path: &Path) -> Result<Store> {
+    Ok(Store::open(path)?)
+}

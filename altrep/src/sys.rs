@@ -1,0 +1,102 @@
+//! R's C interface as this crate uses it.
+//!
+//! libR-sys gives the types and what never jumps. What may raise an R error is declared again here, for two reasons: a jump must be able
+//! to leave it (`C-unwind`), and R's enums are plain numbers to us (a Rust enum with a value that a later R adds is undefined behaviour).
+#![allow(clashing_extern_declarations, reason = "same functions, declared so that they may unwind")]
+#![allow(improper_ctypes, reason = "R only ever hands out pointers to its objects")]
+#![allow(missing_docs, reason = "R's own manual, Writing R Extensions, documents them")]
+
+use std::ffi::{c_char, c_int, c_void};
+
+pub use libR_sys::{
+    ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_CallMethodDef, R_ExternalPtrAddr,
+    R_GlobalEnv, R_NaInt, R_NaReal, R_NaString, R_NilValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2,
+    R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
+};
+
+/// `SEXPTYPE` of Rinternals.h.
+pub type SexpType = u32;
+pub const NILSXP: SexpType = 0;
+pub const SYMSXP: SexpType = 1;
+pub const LGLSXP: SexpType = 10;
+pub const INTSXP: SexpType = 13;
+pub const REALSXP: SexpType = 14;
+pub const CPLXSXP: SexpType = 15;
+pub const STRSXP: SexpType = 16;
+pub const VECSXP: SexpType = 19;
+pub const EXTPTRSXP: SexpType = 22;
+pub const RAWSXP: SexpType = 24;
+
+unsafe extern "C-unwind" {
+    // These do not raise errors, but take or give R's enums.
+    pub fn TYPEOF(x: SEXP) -> c_int;
+    pub fn R_altrep_inherits(x: SEXP, class: R_altrep_class_t) -> c_int;
+    pub fn IS_S4_OBJECT(x: SEXP) -> c_int;
+
+    // These raise errors: only inside `boundary::call`, or in frames without destructors.
+    pub fn R_UnwindProtect(
+        fun: unsafe extern "C-unwind" fn(*mut c_void) -> SEXP,
+        data: *mut c_void,
+        clean: unsafe extern "C-unwind" fn(*mut c_void, c_int),
+        clean_data: *mut c_void,
+        cont: SEXP,
+    ) -> SEXP;
+    pub fn R_ContinueUnwind(cont: SEXP) -> !;
+    pub fn R_MakeUnwindCont() -> SEXP;
+    pub fn R_PreserveObject(x: SEXP);
+    pub fn Rf_protect(x: SEXP) -> SEXP;
+    pub fn Rf_unprotect(n: c_int);
+    pub fn Rf_allocVector(kind: SexpType, n: R_xlen_t) -> SEXP;
+    pub fn Rf_xlength(x: SEXP) -> R_xlen_t;
+    pub fn Rf_eval(call: SEXP, env: SEXP) -> SEXP;
+    pub fn Rf_install(name: *const c_char) -> SEXP;
+    pub fn Rf_lcons(car: SEXP, cdr: SEXP) -> SEXP;
+    pub fn Rf_cons(car: SEXP, cdr: SEXP) -> SEXP;
+    pub fn SET_TAG(x: SEXP, tag: SEXP);
+    pub fn SETCAR(x: SEXP, value: SEXP) -> SEXP;
+    pub fn Rf_mkCharLenCE(bytes: *const c_char, n: c_int, encoding: c_int) -> SEXP;
+    pub fn Rf_mkString(text: *const c_char) -> SEXP;
+    pub fn Rf_translateCharUTF8(x: SEXP) -> *const c_char;
+    pub fn STRING_ELT(x: SEXP, i: R_xlen_t) -> SEXP;
+    pub fn SET_STRING_ELT(x: SEXP, i: R_xlen_t, v: SEXP);
+    pub fn VECTOR_ELT(x: SEXP, i: R_xlen_t) -> SEXP;
+    pub fn SET_VECTOR_ELT(x: SEXP, i: R_xlen_t, v: SEXP) -> SEXP;
+    pub fn PRINTNAME(x: SEXP) -> SEXP;
+    pub fn R_CHAR(x: SEXP) -> *const c_char;
+    pub fn Rf_setAttrib(x: SEXP, name: SEXP, value: SEXP) -> SEXP;
+    pub fn Rf_getAttrib(x: SEXP, name: SEXP) -> SEXP;
+    pub fn Rf_asS4(x: SEXP, yes: c_int, complete: c_int) -> SEXP;
+    pub fn SHALLOW_DUPLICATE_ATTRIB(to: SEXP, from: SEXP);
+    pub fn Rf_shallow_duplicate(x: SEXP) -> SEXP;
+    pub fn Rf_GetOption1(name: SEXP) -> SEXP;
+    pub fn R_CheckUserInterrupt();
+    pub fn R_MakeExternalPtr(p: *mut c_void, tag: SEXP, protect: SEXP) -> SEXP;
+    pub fn R_RegisterCFinalizerEx(x: SEXP, fun: unsafe extern "C-unwind" fn(SEXP), on_exit: c_int);
+    pub fn R_new_altrep(class: R_altrep_class_t, data1: SEXP, data2: SEXP) -> SEXP;
+    pub fn Rf_ScalarInteger(x: c_int) -> SEXP;
+    pub fn Rf_ScalarReal(x: f64) -> SEXP;
+    pub fn Rf_ScalarLogical(x: c_int) -> SEXP;
+    pub fn R_ParseEvalString(text: *const c_char, env: SEXP) -> SEXP;
+    pub fn R_FindNamespace(name: SEXP) -> SEXP;
+    pub fn DATAPTR_OR_NULL(x: SEXP) -> *const c_void;
+    pub fn INTEGER(x: SEXP) -> *mut c_int;
+    pub fn LOGICAL(x: SEXP) -> *mut c_int;
+    pub fn REAL(x: SEXP) -> *mut f64;
+    pub fn COMPLEX(x: SEXP) -> *mut Rcomplex;
+    pub fn RAW(x: SEXP) -> *mut u8;
+    pub fn INTEGER_ELT(x: SEXP, i: R_xlen_t) -> c_int;
+    pub fn REAL_ELT(x: SEXP, i: R_xlen_t) -> f64;
+    pub fn INTEGER_GET_REGION(x: SEXP, i: R_xlen_t, n: R_xlen_t, buffer: *mut c_int) -> R_xlen_t;
+    pub fn LOGICAL_GET_REGION(x: SEXP, i: R_xlen_t, n: R_xlen_t, buffer: *mut c_int) -> R_xlen_t;
+    pub fn REAL_GET_REGION(x: SEXP, i: R_xlen_t, n: R_xlen_t, buffer: *mut f64) -> R_xlen_t;
+    pub fn COMPLEX_GET_REGION(x: SEXP, i: R_xlen_t, n: R_xlen_t, buffer: *mut Rcomplex) -> R_xlen_t;
+    pub fn RAW_GET_REGION(x: SEXP, i: R_xlen_t, n: R_xlen_t, buffer: *mut u8) -> R_xlen_t;
+    pub fn INTEGER_IS_SORTED(x: SEXP) -> c_int;
+    pub fn REAL_IS_SORTED(x: SEXP) -> c_int;
+    pub fn INTEGER_NO_NA(x: SEXP) -> c_int;
+    pub fn REAL_NO_NA(x: SEXP) -> c_int;
+}
+
+/// `UNKNOWN_SORTEDNESS` of Rinternals.h: INT_MIN.
+pub const UNKNOWN_SORTEDNESS: c_int = c_int::MIN;
+pub const CE_UTF8: c_int = 1;

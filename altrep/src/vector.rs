@@ -1,0 +1,113 @@
+//! The five vector strategies: one generic implementation, registered like everybody's.
+
+use std::marker::PhantomData;
+
+use cowshed_core::{Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Payload, Shareable};
+
+use crate::boundary::{R, Result, call};
+use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
+use crate::object::Object;
+use crate::session::Session;
+use crate::sexp::Sexp;
+use crate::sys::{self, R_xlen_t};
+use crate::view::{Span, View};
+use crate::{Registration, attributes, hooks};
+
+struct Vector<E>(PhantomData<E>);
+
+// SAFETY: it has no data.
+unsafe impl<E> Sync for Vector<E> {}
+
+inventory::submit!(Registration(&Vector::<Raw>(PhantomData)));
+inventory::submit!(Registration(&Vector::<Logical>(PhantomData)));
+inventory::submit!(Registration(&Vector::<Integer>(PhantomData)));
+inventory::submit!(Registration(&Vector::<Double>(PhantomData)));
+inventory::submit!(Registration(&Vector::<Complex>(PhantomData)));
+
+impl<E: Element> Shareable<Session> for Vector<E> {
+    fn name(&self) -> &'static str {
+        E::STRATEGY
+    }
+
+    fn kinds(&self) -> &'static [u8] {
+        const { &[E::TYPE as u8] }
+    }
+
+    fn claim(&self, _: &Session, _: Sexp) -> Claim {
+        Claim::Type
+    }
+
+    fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
+        let r = session.r;
+        let len = x.len(r)?;
+        let payload = payload::<E>(r, x, len, out)?;
+        let facts =
+            if session.options.flags.contains(Flags::COPY_ON_WRITE) { facts::<E>(r, x)? } else { Facts::empty() };
+        let attributes = attributes::encode(session, x, out)?;
+        let aux = attributes::bits(x);
+        out.node(self.name(), Node { length: len as u64, payload, facts, attributes, aux, ..Node::default() }, &[])
+    }
+
+    fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        let (view, len) = view::<E>(node, from)?;
+        let x = if len < session.options.min_length {
+            Sexp(hooks::copy::<E>(session.r, &view)?)
+        } else {
+            Sexp(Object::new::<E>(session.r, view, from.flags())?.sexp())
+        };
+        attributes::restore(session, x, node, from)?;
+        Ok(x)
+    }
+
+    fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        let (view, len) = view::<E>(node, from)?;
+        if len < session.options.min_length {
+            return Ok(original);
+        }
+        let x = Sexp(Object::new::<E>(session.r, view, from.flags())?.sexp());
+        attributes::take_over(session, original, x, node, from)?;
+        Ok(x)
+    }
+}
+
+fn view<E: Element>(node: NodeId, from: &Opener<'_, Session>) -> Result<(View, usize)> {
+    let len = from.node(node).length;
+    let span = Span::new(from.segment(), node, 0, len, size_of::<E::C>())
+        .ok_or_else(|| from.bad(node, "its length does not fit its bytes"))?;
+    Ok((View::new(span, len as usize), len as usize))
+}
+
+/// The elements: as they lie in memory, or region by region from an ALTREP that has no pointer, which is never expanded.
+fn payload<E: Element>(r: R, x: Sexp, len: usize, out: &mut Encoder<'_, Session>) -> Result<Payload> {
+    let size = size_of::<E::C>();
+    // SAFETY: a vector.
+    let pointer = call(r, || unsafe { sys::DATAPTR_OR_NULL(x.0) })?.cast::<u8>();
+    if !pointer.is_null() && len > 0 {
+        // SAFETY: the vector's own elements, which stay while we read: R runs nothing else but an interrupt check.
+        return out.payload(unsafe { std::slice::from_raw_parts(pointer, len * size) });
+    }
+    out.payload_from((len * size) as u64, |offset, buffer| {
+        let (mut at, mut left) = (offset as usize / size, buffer.len() / size);
+        let mut place = buffer.as_mut_ptr().cast::<E::C>();
+        while left > 0 {
+            // SAFETY: the buffer has room for `left` and is aligned to 16 bytes.
+            let got = call(r, || unsafe { E::region(x.0, at as R_xlen_t, left as R_xlen_t, place) })? as usize;
+            assert!((1..=left).contains(&got), "an ALTREP's Get_region gave {got} of {left} elements");
+            // SAFETY: `got` is at most what was left.
+            place = unsafe { place.add(got) };
+            (at, left) = (at + got, left - got);
+        }
+        Ok(())
+    })
+}
+
+/// What R knows of the elements without looking at them.
+fn facts<E: Element>(r: R, x: Sexp) -> Result<Facts> {
+    // SAFETY: a vector of this type.
+    let (sorted, no_na) = call(r, || unsafe { E::known(x.0) })?;
+    let mut facts = Facts::empty();
+    facts.set(Facts::NO_NA, no_na);
+    facts.set(Facts::INCREASING, sorted == 1);
+    facts.set(Facts::DECREASING, sorted == -1);
+    Ok(facts)
+}

@@ -1,0 +1,236 @@
+//! What the R package's functions do, on R values: share, unshare, is.shared, the flags, and looking into the store.
+
+use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
+
+use crate::boundary::{Failure, R, Result, call};
+use crate::by_element;
+use crate::element::Element;
+use crate::object::Object;
+use crate::session::{Session, ShareOptions};
+use crate::sexp::Sexp;
+use crate::view::{Source, View};
+use crate::{hooks, registry, stores, sys};
+
+/// What share() was asked for. `None` is "not said": R's options() decide, or, for a view, what it is already.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// copyOnWrite, sharedSubset, sharedCopy.
+    pub flags: [Option<bool>; 3],
+    /// Shorter vectors are not shared.
+    pub min_length: Option<usize>,
+    /// Whether attributes are shared too.
+    pub shared_attributes: Option<bool>,
+    /// Whether what cannot be shared is an error.
+    pub must_work: Option<bool>,
+    /// A directory for the segment; NULL for the usual store.
+    pub store: Sexp,
+}
+
+const FLAGS: [Flags; 3] = [Flags::COPY_ON_WRITE, Flags::SHARED_SUBSET, Flags::SHARED_COPY];
+
+impl Wish {
+    fn flags(&self, unsaid: Flags) -> Flags {
+        let mut flags = unsaid;
+        for (flag, said) in FLAGS.into_iter().zip(self.flags) {
+            flags.set(flag, said.unwrap_or(unsaid.contains(flag)));
+        }
+        flags
+    }
+
+    fn options(&self, r: R) -> ShareOptions {
+        let usual = ShareOptions::usual(r);
+        ShareOptions {
+            flags: self.flags(usual.flags),
+            min_length: self.min_length.unwrap_or(usual.min_length),
+            shared_attributes: self.shared_attributes.unwrap_or(usual.shared_attributes),
+            must_work: self.must_work.unwrap_or(usual.must_work),
+        }
+    }
+
+    fn store(&self, r: R) -> Result<Store> {
+        if self.store.is_null() { stores::usual(r) } else { stores::within(r, self.store) }
+    }
+}
+
+/// share(): `x` in shared memory. Sharing what is shared already, with the same flags, gives `x` back and costs nothing.
+///
+/// # Errors
+/// No room in the store, interrupted, or (under `mustWork`) not shareable.
+pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
+    if x.is_null() {
+        return Ok(x);
+    }
+    if let Some(shared) = Object::find(x.0) {
+        shared.view().read()?;
+        if shared.view().is_shared() && wish.store.is_null() {
+            return share_again(r, x, shared, wish);
+        }
+    }
+    share_new(r, x, wish.store(r)?, wish.options(r))
+}
+
+fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
+    let flags = options.flags;
+    let is_short = by_element!(x.kind(), E => { let _: Option<E> = None; x.len(r)? < options.min_length }, false);
+    if is_short {
+        return Ok(x);
+    }
+    let session = Session::new(r, options);
+    if registry().choose(&session, x)?.is_opaque() {
+        session.refuse_opaque(x)?;
+        return Ok(x);
+    }
+    let segment = share_value(&session, registry(), &store, x, flags)?;
+    Opener::new(&session, registry(), &segment, flags).replace(x, segment.root())
+}
+
+/// A view under other flags. Only a change of copyOnWrite to FALSE, on a frozen segment, needs new memory.
+fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
+    let (old, new) = (shared.flags(), wish.flags(shared.flags()));
+    if old == new {
+        return Ok(x);
+    }
+    let thaw =
+        !new.contains(Flags::COPY_ON_WRITE) && shared.view().span().is_none_or(|s| s.segment.mode() == Mode::Frozen);
+    if thaw {
+        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
+    }
+    let same = by_element!(x.kind(), E => shared.alias::<E>(r, new)?, return Ok(x));
+    // SAFETY: both R objects.
+    call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;
+    Ok(Sexp(same.sexp()))
+}
+
+/// A plain vector just made, shared with these flags: what sharedSubset gives.
+pub(crate) fn share_plain<E: Element>(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP> {
+    let options = ShareOptions { flags, must_work: false, ..ShareOptions::usual(r) };
+    share_new(r, Sexp(x), stores::usual(r)?, options).map(|shared| shared.0)
+}
+
+/// unshare(): the same value with nothing shared in it. A list is copied only as far as something in it is shared.
+///
+/// # Errors
+/// Out of memory, or a view that could not be attached.
+pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
+    let plain = match Object::find(x.0) {
+        Some(shared) => {
+            let copy = by_element!(shared.kind(), E => hooks::copy::<E>(r, shared.view())?, return Ok(x));
+            // SAFETY: both R objects. Of a wrapper, the outer attributes are the object's.
+            call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(copy, x.0) })?;
+            Sexp(copy)
+        }
+        None if x.kind() == sys::VECSXP && any_shared(r, x)? => {
+            let copy = r.shallow_duplicate(x)?;
+            for i in 0..copy.len(r)? {
+                r.set_element(copy, i, || unshare(r, x.element(r, i)?))?;
+            }
+            copy
+        }
+        None => x,
+    };
+    unshare_attributes(r, plain)
+}
+
+fn unshare_attributes(r: R, x: Sexp) -> Result<Sexp> {
+    let shared: Vec<_> = crate::attributes::values(x).filter(|(_, value)| Object::find(value.0).is_some()).collect();
+    if shared.is_empty() {
+        return Ok(x);
+    }
+    let copy = r.shallow_duplicate(x)?;
+    for (name, value) in shared {
+        let value = unshare(r, value)?;
+        // SAFETY: R checks that name and value fit.
+        call(r, || unsafe { sys::Rf_setAttrib(copy.0, name, value.0) })?;
+    }
+    Ok(copy)
+}
+
+/// is.shared(): whether `x`, or anything in it, is in shared memory and as it was shared.
+///
+/// # Errors
+/// Those of another package's ALTREP list.
+pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
+    if let Some(shared) = Object::find(x.0) {
+        return Ok(shared.view().is_shared());
+    }
+    if x.kind() == sys::VECSXP {
+        for i in 0..x.len(r)? {
+            if r.scope(|| any_shared(r, x.element(r, i)?))? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// A flag of a shared vector; `None` for what is not shared.
+pub fn flag(x: Sexp, flag: Flags) -> Option<bool> {
+    shared(x).map(|shared| shared.flags().contains(flag))
+}
+
+/// Sets a flag of a shared vector, in place: every name of the same R object sees it. `None` for what is not shared.
+///
+/// copyOnWrite = FALSE on a frozen segment makes a new segment that can be written; whoever else holds the old one keeps it.
+///
+/// # Errors
+/// No room for the new segment.
+pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
+    let Some(object) = shared(x) else { return Ok(None) };
+    let mut flags = object.flags();
+    flags.set(flag, value);
+    let frozen = object.view().span().is_none_or(|span| span.segment.mode() == Mode::Frozen);
+    if !flags.contains(Flags::COPY_ON_WRITE) && frozen {
+        let options = ShareOptions { flags, min_length: 0, must_work: false, ..ShareOptions::usual(r) };
+        let live = share_new(r, Sexp(object.sexp()), stores::usual(r)?, options)?;
+        if let Some(live) = Object::find(live.0) {
+            object.become_like(live);
+            object.freeze();
+        }
+    }
+    object.set_flags(flags);
+    Ok(Some(()))
+}
+
+fn shared(x: Sexp) -> Option<Object> {
+    Object::find(x.0).filter(|object| object.view().is_shared())
+}
+
+/// The name of what a shared vector reads: `<segment>`, or `<segment>:<node>` for a part of one. `None` for what is not shared.
+pub fn data_id(x: Sexp) -> Option<String> {
+    let view = shared(x)?.view();
+    match &*view.source() {
+        Source::Segment(span) if span.node == span.segment.root() => Some(span.segment.id().to_string()),
+        Source::Segment(span) => Some(format!("{}:{}", span.segment.id(), span.node.0)),
+        Source::Draft(_) => Some("draft".to_owned()),
+        Source::Broken { .. } => None,
+    }
+}
+
+/// Bytes that a shared vector has privately: pages written, or copied because there was no other way. `None` for a plain object.
+pub fn private_bytes(x: Sexp) -> Option<u64> {
+    Object::find(x.0).map(|object| View::private_bytes(object.view()))
+}
+
+/// The store share() would use now.
+///
+/// # Errors
+/// It cannot be used.
+pub fn usual_store(r: R) -> Result<Store> {
+    stores::usual(r)
+}
+
+/// What the store share() would use now has, after collecting.
+///
+/// # Errors
+/// It cannot be used.
+pub fn list_store(r: R) -> Result<Vec<Listed>> {
+    let store = stores::usual(r)?;
+    store
+        .list()
+        .map_err(|e| Failure::new("store", format!("the store '{}' cannot be listed: {e}", store.path().display())))
+}
+
+/// An argument error, class `cowshed_error_argument`.
+pub fn bad_argument(message: impl Into<String>) -> Failure {
+    Failure::new("argument", message)
+}

@@ -1,0 +1,240 @@
+//! What stands behind a shared vector: where its bytes are, and what has been written over them.
+//!
+//! - A view belongs to an external pointer, which is the ALTREP object's `data1`. A write-through alias has the same one.
+//! - Flags are not here: they belong to the R object (`data2`), and every method that depends on them is told.
+//! - Reading goes through one pointer, `data`. It changes when an overlay is made (a private mapping, for a writable pointer).
+//!
+//! | source | read | writable pointer | after a write |
+//! |---|---|---|---|
+//! | frozen segment | its one mapping | an overlay of this view's own | not shared; travels by value |
+//! | write-through segment, copyOnWrite = FALSE | the live bytes | the live bytes | everybody sees it |
+//! | write-through segment, copyOnWrite = TRUE | the live bytes | an overlay | not shared; travels by value |
+//! | draft | its mapping | its mapping | sealed at its first export |
+//! | broken | an error each time | an error | |
+
+use std::cell::{Cell, RefCell};
+use std::ptr::null;
+use std::sync::Arc;
+
+use cowshed_core::{Draft, Facts, Flags, Mode, NodeId, Overlay, Payload, Segment};
+
+use crate::boundary::{Failure, Result};
+
+/// Elements of a segment, seen by one R object (and its write-through aliases).
+pub(crate) struct View {
+    source: RefCell<Source>,
+    /// In elements.
+    len: usize,
+    /// Where reading begins; null if broken.
+    data: Cell<*const u8>,
+    overlay: RefCell<Option<Overlay>>,
+}
+
+pub(crate) enum Source {
+    Segment(Span),
+    Draft(Draft),
+    /// A reference that could not be attached: its bytes, so that it can be passed on, and why.
+    Broken {
+        reference: Vec<u8>,
+        class: &'static str,
+        message: String,
+    },
+}
+
+/// A range of a node's elements.
+#[derive(Clone)]
+pub(crate) struct Span {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) node: NodeId,
+    /// First element within the node.
+    pub(crate) start: u64,
+    /// The bytes of the range.
+    pub(crate) payload: Payload,
+}
+
+impl Span {
+    /// `len` elements of `size` bytes from `start` on; `None` if the node has no such elements.
+    pub(crate) fn new(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64, size: usize) -> Option<Span> {
+        let whole = segment.table().node(node);
+        let size = size as u64;
+        let fits = whole.length.checked_mul(size) == Some(whole.payload.len)
+            && start.checked_add(len).is_some_and(|end| end <= whole.length)
+            && len <= isize::MAX as u64;
+        let offset = if len == 0 { 0 } else { whole.payload.offset + start * size };
+        fits.then(|| Span { segment: segment.clone(), node, start, payload: Payload { offset, len: len * size } })
+    }
+
+    fn frozen(&self) -> bool {
+        self.segment.mode() == Mode::Frozen
+    }
+}
+
+impl View {
+    pub(crate) fn new(span: Span, len: usize) -> View {
+        let data = Cell::new(span.segment.payload(span.payload));
+        View { source: RefCell::new(Source::Segment(span)), len, data, overlay: RefCell::default() }
+    }
+
+    pub(crate) fn draft(draft: Draft, len: usize) -> View {
+        let data = Cell::new(draft.pointer().cast_const());
+        View { source: RefCell::new(Source::Draft(draft)), len, data, overlay: RefCell::default() }
+    }
+
+    pub(crate) fn broken(reference: Vec<u8>, len: usize, class: &'static str, message: String) -> View {
+        let source = RefCell::new(Source::Broken { reference, class, message });
+        View { source, len, data: Cell::new(null()), overlay: RefCell::default() }
+    }
+
+    /// With private bytes already over it.
+    fn overlaid(span: Span, len: usize, overlay: Overlay) -> View {
+        let view = View::new(span, len);
+        view.put(overlay);
+        view
+    }
+
+    /// In elements.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Where its bytes are to be read; null if it is broken.
+    #[inline]
+    pub(crate) fn data(&self) -> *const u8 {
+        self.data.get()
+    }
+
+    /// The same as an error, for the paths that are not hot.
+    pub(crate) fn read(&self) -> Result<*const u8> {
+        if self.data().is_null() { Err(self.failure()) } else { Ok(self.data()) }
+    }
+
+    /// Why it cannot be read.
+    #[cold]
+    pub(crate) fn failure(&self) -> Failure {
+        match &*self.source.borrow() {
+            Source::Broken { class, message, .. } => Failure::new(class, message.clone()),
+            // Only a broken view has no data.
+            _ => Failure::new("internal", "cowshed has a bug: a view without data is not broken"),
+        }
+    }
+
+    pub(crate) fn source(&self) -> std::cell::Ref<'_, Source> {
+        self.source.borrow()
+    }
+
+    /// The segment and range it reads, if it does.
+    pub(crate) fn span(&self) -> Option<Span> {
+        match &*self.source.borrow() {
+            Source::Segment(span) => Some(span.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether it writes through to everybody under `flags`.
+    pub(crate) fn writes_through(&self, flags: Flags) -> bool {
+        let live = matches!(&*self.source.borrow(), Source::Segment(span) if !span.frozen());
+        live && !flags.contains(Flags::COPY_ON_WRITE)
+    }
+
+    /// A pointer that may be written; what that means is the table above. Costs a system call at the most, and copies only few bytes.
+    pub(crate) fn writable(&self, flags: Flags) -> Result<*mut u8> {
+        if let Some(overlay) = &*self.overlay.borrow() {
+            return Ok(overlay.pointer());
+        }
+        let span = match &*self.source.borrow() {
+            Source::Draft(draft) => return Ok(draft.pointer()),
+            Source::Segment(span) => span.clone(),
+            Source::Broken { .. } => return Err(self.failure()),
+        };
+        if self.len == 0 {
+            return Ok(self.data().cast_mut());
+        }
+        if !flags.contains(Flags::COPY_ON_WRITE)
+            && let Some(live) = span.segment.payload_mut(span.payload)
+        {
+            return Ok(live);
+        }
+        self.put(overlay(&span)?);
+        Ok(self.data().cast_mut())
+    }
+
+    fn put(&self, overlay: Overlay) {
+        self.data.set(overlay.pointer().cast_const());
+        self.overlay.replace(Some(overlay));
+    }
+
+    /// Whether its bytes are no longer those of its segment.
+    pub(crate) fn changed(&self) -> bool {
+        match (&*self.overlay.borrow(), &*self.source.borrow()) {
+            (Some(overlay), Source::Segment(span)) => match span.segment.frozen(span.payload) {
+                Some(frozen) => overlay.dirty(frozen),
+                None => overlay.pages_written().is_none_or(|pages| pages > 0),
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether its data are in shared memory and unchanged.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(&*self.source.borrow(), Source::Broken { .. }) && !self.changed()
+    }
+
+    /// Bytes that this view alone has because they were written, or had to be copied.
+    pub(crate) fn private_bytes(&self) -> u64 {
+        match (&*self.overlay.borrow(), &*self.source.borrow()) {
+            (Some(overlay), Source::Segment(span)) if overlay.is_copy() => span.payload.len,
+            (Some(overlay), _) => overlay.pages_written().unwrap_or(0) * 4096,
+            _ => 0,
+        }
+    }
+
+    /// Facts of its node, as long as nothing can have changed them.
+    pub(crate) fn facts(&self) -> Facts {
+        match &*self.source.borrow() {
+            Source::Segment(span) if span.frozen() && self.overlay.borrow().is_none() => {
+                span.segment.table().node(span.node).facts
+            }
+            _ => Facts::empty(),
+        }
+    }
+
+    /// A duplicate that costs pages, not a copy: a view of the same bytes with an overlay of its own. `None` where a plain copy is
+    /// the better way (few bytes, much written) or the only exact one (others write the segment).
+    pub(crate) fn duplicate(&self) -> Option<View> {
+        let span = self.span().filter(|span| span.frozen() && span.segment.is_mapped())?;
+        let overlay = match &*self.overlay.borrow() {
+            Some(own) => own.fork(&span.segment, span.payload)?,
+            None => Overlay::new(&span.segment, span.payload).ok().filter(|o| !o.is_copy())?,
+        };
+        Some(View::overlaid(span, self.len, overlay))
+    }
+
+    /// A window on `len` of its elements of `size` bytes from `start` on, if they are frozen and as they were shared.
+    pub(crate) fn window(&self, start: usize, len: usize, size: usize) -> Option<View> {
+        let span = self.span().filter(|span| span.frozen() && !self.changed())?;
+        let window = Span::new(&span.segment, span.node, span.start + start as u64, len as u64, size)?;
+        Some(View::new(window, len))
+    }
+
+    /// Seals a draft, if it is one. Whether it reads a segment now. If sealing fails, the draft is as before.
+    pub(crate) fn seal(&self, seal: impl FnOnce(&mut Draft) -> Option<Span>) -> bool {
+        let mut source = self.source.borrow_mut();
+        if let Source::Draft(draft) = &mut *source
+            && let Some(span) = seal(draft)
+        {
+            // The mapping went along, so `data` stays where it is.
+            *source = Source::Segment(span);
+        }
+        matches!(&*source, Source::Segment(_))
+    }
+}
+
+fn overlay(span: &Span) -> Result<Overlay> {
+    Overlay::new(&span.segment, span.payload).map_err(|e| {
+        let (id, len) = (span.segment.id(), span.payload.len);
+        Failure::new(
+            "memory",
+            format!("segment {id}: no private memory for a writable pointer to {len} bytes ({e}); free memory or raise ulimit -v"),
+        )
+    })
+}

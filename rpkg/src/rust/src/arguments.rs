@@ -1,0 +1,23 @@
+//! R's arguments, checked: a wrong one is an error of class `cowshed_error_argument` that names it.
+
+use cowshed_altrep::verbs::bad_argument;
+use cowshed_altrep::{R, Result, Sexp};
+
+/// TRUE or FALSE, or `None` for NULL ("not said").
+pub(crate) fn flag(r: R, name: &str, x: Sexp) -> Result<Option<bool>> {
+    if x.is_null() {
+        return Ok(None);
+    }
+    x.as_flag(r)?.map(Some).ok_or_else(|| bad_argument(format!("`{name}` must be TRUE or FALSE, not {}", x.shown(r))))
+}
+
+/// A whole number of at least 0, or `None` for NULL.
+pub(crate) fn count(r: R, name: &str, x: Sexp) -> Result<Option<usize>> {
+    if x.is_null() {
+        return Ok(None);
+    }
+    let whole = x.as_number(r)?.filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n));
+    whole
+        .map(|n| Some(n as usize))
+        .ok_or_else(|| bad_argument(format!("`{name}` must be one whole number of 0 or more, not {}", x.shown(r))))
+}

@@ -1,0 +1,125 @@
+//! What `.Call` reaches: one line of glue each around cowshed-altrep's verbs.
+
+use std::ffi::{c_char, c_int};
+
+use cowshed_altrep::boundary::guard;
+use cowshed_altrep::core::Flags;
+use cowshed_altrep::sys::{R_CallMethodDef, SEXP};
+use cowshed_altrep::verbs::{self, Wish};
+use cowshed_altrep::{R, Result, Sexp, set_judge};
+
+use crate::arguments::{count, flag};
+
+/// R's table of entry points.
+pub(crate) struct Table(pub(crate) &'static [R_CallMethodDef]);
+
+// SAFETY: names and functions, never changed.
+unsafe impl Sync for Table {}
+
+macro_rules! entries {
+    ($($name:ident($($argument:ident),*) $body:expr;)*) => {
+        mod c {
+            use super::*;
+            $(
+                pub(super) unsafe extern "C-unwind" fn $name($($argument: SEXP),*) -> SEXP {
+                    $(
+                        // SAFETY: R passes R objects, which it protects while the call lasts.
+                        let $argument = unsafe { Sexp::from_r($argument) };
+                    )*
+                    guard(|r| super::$name(r, $($argument),*)).into_r()
+                }
+            )*
+        }
+        $(
+            fn $name(r: R, $($argument: Sexp),*) -> Result<Sexp> {
+                #[allow(clippy::redundant_closure_call, reason = "the macro's way to bind `r`")]
+                ($body)(r)
+            }
+        )*
+        pub(crate) static TABLE: Table = Table(&[
+            $(
+                R_CallMethodDef {
+                    name: concat!("cs_", stringify!($name), "\0").as_ptr().cast::<c_char>(),
+                    // SAFETY: R calls it with as many arguments as the next field says.
+                    fun: Some(unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> *mut std::ffi::c_void>(c::$name as *const ()) }),
+                    numArgs: <[&str]>::len(&[$(stringify!($argument)),*]) as c_int,
+                },
+            )*
+            R_CallMethodDef { name: std::ptr::null(), fun: None, numArgs: 0 },
+        ]);
+    };
+}
+
+entries! {
+    share(x, copy_on_write, shared_subset, shared_copy, shared_attributes, must_work, min_length, store) |r: R| {
+        let wish = Wish {
+            flags: [
+                flag(r, "copyOnWrite", copy_on_write)?,
+                flag(r, "sharedSubset", shared_subset)?,
+                flag(r, "sharedCopy", shared_copy)?,
+            ],
+            min_length: count(r, "minLength", min_length)?,
+            shared_attributes: flag(r, "sharedAttributes", shared_attributes)?,
+            must_work: flag(r, "mustWork", must_work)?,
+            store,
+        };
+        verbs::share(r, x, &wish)
+    };
+
+    unshare(x) |r: R| verbs::unshare(r, x);
+
+    is_shared(x) |r: R| verbs::any_shared(r, x).and_then(|shared| r.logical(shared));
+
+    get_flag(x, bit) |r: R| match verbs::flag(x, flag_of(r, bit)?) {
+        Some(value) => r.logical(value),
+        None => Ok(Sexp::null()),
+    };
+
+    set_flag(x, bit, value) |r: R| {
+        let value = flag(r, "value", value)?.ok_or_else(|| verbs::bad_argument("`value` must be TRUE or FALSE, not NULL"))?;
+        match verbs::set_flag(r, x, flag_of(r, bit)?, value)? {
+            Some(()) => r.logical(true),
+            None => Ok(Sexp::null()),
+        }
+    };
+
+    data_id(x) |r: R| match verbs::data_id(x) {
+        Some(id) => r.string(&id),
+        None => Ok(Sexp::null()),
+    };
+
+    private_bytes(x) |r: R| r.number(verbs::private_bytes(x).map_or(f64::NAN, |n| n as f64));
+
+    list_store() |r: R| {
+        let mut listed = verbs::list_store(r)?;
+        listed.sort_by_key(|l| l.id);
+        let ids = r.strings(listed.len(), |i| listed[i].id.to_string())?;
+        let sizes = r.numbers(listed.len(), |i| listed[i].size as f64)?;
+        r.list(2, |i| Ok(if i == 0 { ids } else { sizes }))
+    };
+
+    sweep() |r: R| {
+        let gone = verbs::usual_store(r)?.sweep();
+        r.number(gone as f64)
+    };
+
+    store_path() |r: R| {
+        let path = verbs::usual_store(r)?.path().to_string_lossy().into_owned();
+        r.string(&path)
+    };
+
+    strategies() |r: R| {
+        let names = cowshed_plugins::strategies();
+        r.strings(names.len(), |i| names[i].to_owned())
+    };
+
+    set_judge_function(function) |r: R| {
+        set_judge(r, function)?;
+        Ok(Sexp::null())
+    };
+}
+
+fn flag_of(r: R, bit: Sexp) -> Result<Flags> {
+    let bits = count(r, "bit", bit)?.unwrap_or(0);
+    Ok(Flags::from_bits_truncate(bits as u8))
+}
