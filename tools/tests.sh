@@ -89,7 +89,6 @@ testthat_tests() {
   if [ -s "$counts" ]; then cat "$counts" >>"$COWSHED_COUNTS"; else count 0 1 0; fi
 }
 
-# In its own target folder: its build scripts are linked to a newer libc than this machine may have.
 trixie_tests() {
-  trixie_run env COWSHED_TARGET_DIR="$target/trixie" COWSHED_COUNTS="$COWSHED_COUNTS" ./dev r-tests || count 0 1 0
+  trixie_run env COWSHED_COUNTS="$COWSHED_COUNTS" ./dev r-tests || count 0 1 0
 }

@@ -82,9 +82,11 @@ trixie_wait() {
   return $status
 }
 
+# What is built inside stays apart: it is linked to a newer libc than this machine may have.
 trixie_run() {
   as_root unshare --mount --pid --fork --kill-child --propagation private \
-    bash tools/chroot.sh "$trixie" "$root" "$(trixie_rust)" "${CARGO_HOME:-$HOME/.cargo}" "$@"
+    bash tools/chroot.sh "$trixie" "$root" "$(trixie_rust)" "${CARGO_HOME:-$HOME/.cargo}" \
+    env COWSHED_TARGET_DIR="$target/trixie" CARGO_TARGET_DIR="$target/trixie" "$@"
 }
 
 # Never crosses into something that is mounted in the tree.

@@ -40,7 +40,9 @@ build_checkout() {
 build_source_package() {
   xz -dc vendor.tar.xz | tar -xf -
   CARGO_HOME=$here/cargo-home
-  export CARGO_HOME
+  # R CMD check reads the symbol table; R CMD INSTALL --strip takes it away.
+  CARGO_PROFILE_RELEASE_STRIP=debuginfo
+  export CARGO_HOME CARGO_PROFILE_RELEASE_STRIP
   build "$here" "$here/target" --offline --locked --jobs 2 \
     --config 'source.crates-io.replace-with="vendored"' \
     --config "source.vendored.directory=\"$here/vendor\""
