@@ -8,7 +8,8 @@ results <- testthat::test_dir(
   "rpkg/tests/testthat",
   package = "cowshed",
   load_package = "installed",
-  reporter = testthat::check_reporter(),
+  # Names each file as it goes, so that the log of an R that died tells where.
+  reporter = testthat::SummaryReporter$new(show_praise = FALSE, max_reports = Inf),
   stop_on_failure = FALSE
 )
 results <- as.data.frame(results)

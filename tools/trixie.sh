@@ -60,6 +60,7 @@ trixie_install() {
   [ "$(cat "$trixie_marker")" != "$1" ] || return 0
   # shellcheck disable=SC2086 # a list of names
   trixie_run apt-get update &&
+    trixie_run dpkg --configure -a && # after a run that was killed
     trixie_run apt-get install --yes --no-install-recommends $1 &&
     trixie_run apt-get clean &&
     echo "$1" | as_root tee "$trixie_marker"
