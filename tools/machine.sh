@@ -51,7 +51,7 @@ need_rust() {
   . rpkg/tools/cargo.sh
   if require_rust 2>/dev/null; then
     return 0
-  elif have apt-get && debian_rust_is_new_enough && can_be_root; then
+  elif have apt-get && can_be_root && debian_rust_is_new_enough; then
     apt_install "building" cargo rustc
   fi
   require_rust || exit 1
@@ -59,6 +59,7 @@ need_rust() {
 
 debian_rust_is_new_enough() {
   local candidate
+  as_root apt-get update >/dev/null 2>&1 || true
   candidate=$(apt-cache policy rustc cargo 2>/dev/null | awk '/Candidate:/ { print $2; exit }')
   case $candidate in
     [0-9]*.[0-9]*) at_least "${candidate%%[+~-]*}" "$minimum_rust" ;;
@@ -69,12 +70,19 @@ debian_rust_is_new_enough() {
 # Needed by fmt and clippy, which Debian and minimal toolchains ship apart.
 need_lints() {
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
-    if have rustup; then
+    if [ -n "$(own_toolchain)" ]; then
       step "rustup" "Install rustfmt and clippy" rustup component add rustfmt clippy
     else
       apt_install "the lints" rustfmt rust-clippy
     fi
   fi
+}
+
+# The folder of a toolchain that rustup or a person put here; nothing for one that came with the system.
+own_toolchain() {
+  local sysroot
+  sysroot=$(rustc --print sysroot)
+  [ "$sysroot" = /usr ] || [ ! -x "$sysroot/bin/cargo" ] || echo "$sysroot"
 }
 
 # Makes sure that these R packages can be loaded.

@@ -45,7 +45,8 @@ make_tarball() {
 
 stage_sources() {
   local stage=$1 crate
-  cp -R rpkg/. "$stage" && (cd "$stage" && sh ./cleanup) || return
+  cargo fetch --quiet && # which also brings Cargo.lock up to date
+    cp -R rpkg/. "$stage" && (cd "$stage" && sh ./cleanup) || return
   for crate in "${crates[@]}"; do
     cp -R "$crate" "$stage/src/" &&
       rm -rf "$stage/src/$crate"/{target,tests,benches,examples} || return

@@ -17,8 +17,11 @@ run_tests() {
     trixie_start
     preparing=$!
   fi
-  rust_tests
-  r_tests
+  lints
+  local installed=true
+  install_package || { installed=false; count 0 1 0; }
+  cargo_tests
+  ! $installed || r_tests
   if $all_r; then
     gate trixie-ready "Debian trixie is ready" trixie_wait "$preparing"
     trixie_tests
@@ -26,29 +29,31 @@ run_tests() {
   verdict
 }
 
-rust_tests() {
+lints() {
   gate fmt "Format" cargo fmt --all --check
   gate clippy "Lints" cargo clippy --workspace --all-targets -- -D warnings
-  cargo_tests
 }
 
 cargo_tests() {
   local log=$logs/cargo-test.log status=0
   rm -f "$log"
-  # Tests that start R, or are linked to it, find its library.
+  # Tests that are linked to R find its library; those that start R find the installed package, by R_LIBS.
   step cargo-test "Rust tests" env LD_LIBRARY_PATH="$(R RHOME)/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
-    timeout --kill-after=10 480 cargo test --workspace --no-fail-fast || status=$?
+    $(time_limit) cargo test --workspace --no-fail-fast || status=$?
   awk -v status="$status" '
     /^test result:/ { p += $4; f += $6; s += $8 }
     END { if (status && !f) f = 1; print p + 0, f + 0, s + 0 }' "$log" >>"$COWSHED_COUNTS"
 }
 
-# The part that depends on R's version: also run inside the Debian tree.
+# What ends a test that hangs, with all its children. At a terminal it is Ctrl-C that must reach all of them.
+time_limit() {
+  local foreground=
+  [ ! -t 2 ] || foreground=--foreground
+  echo timeout $foreground --kill-after=10 420
+}
+
+# Of the installed package.
 r_tests() {
-  if ! install_package; then
-    count 0 1 0
-    return 0
-  fi
   library_tests
   testthat_tests
 }
@@ -84,11 +89,12 @@ testthat_tests() {
   rm -f "$counts"
   local status=0
   step testthat "R tests, R $(r_version)" env NOT_CRAN=true \
-    timeout --kill-after=10 480 Rscript --vanilla tools/testthat.R "$counts" || status=$?
+    $(time_limit) Rscript --vanilla tools/testthat.R "$counts" || status=$?
   # No counts: R died, or was killed by the time limit.
   if [ -s "$counts" ]; then cat "$counts" >>"$COWSHED_COUNTS"; else count 0 1 0; fi
 }
 
+# The part that depends on R's version.
 trixie_tests() {
   trixie_run env COWSHED_COUNTS="$COWSHED_COUNTS" ./dev r-tests || count 0 1 0
 }

@@ -22,19 +22,13 @@ trixie_packages() {
   echo r-base-dev
   # shellcheck disable=SC2046 # a list of names
   debian_names $(suggested_packages)
-  [ -n "$(trixie_rust)" ] || printf '%s\n' cargo rustc
+  [ -n "$(own_toolchain)" ] || printf '%s\n' cargo rustc
 }
 
-# The folder of a toolchain that runs in any Debian; empty for one that belongs to the system.
-trixie_rust() {
-  local sysroot
-  sysroot=$(rustc --print sysroot)
-  [ "$sysroot" = /usr ] || [ ! -x "$sysroot/bin/cargo" ] || echo "$sysroot"
-}
-
-# Makes the tree, or brings it up to date. One at a time for all checkouts.
+# Makes the tree, or brings it up to date, one at a time for all checkouts. The crates are fetched out here, where the
+# certificates and settings of this machine's network are.
 trixie_prepare() {
-  mkdir -p "$trixie_cache" && (
+  cargo fetch --quiet && mkdir -p "$trixie_cache" && (
     flock 9 &&
       trixie_bootstrap &&
       trixie_install "$(trixie_packages | sort)"
@@ -86,7 +80,7 @@ trixie_wait() {
 # What is built inside stays apart: it is linked to a newer libc than this machine may have.
 trixie_run() {
   as_root unshare --mount --pid --fork --kill-child --propagation private \
-    bash tools/chroot.sh "$trixie" "$root" "$(trixie_rust)" "${CARGO_HOME:-$HOME/.cargo}" \
+    bash tools/chroot.sh "$trixie" "$root" "$(own_toolchain)" "${CARGO_HOME:-$HOME/.cargo}" \
     env COWSHED_TARGET_DIR="$target/trixie" CARGO_TARGET_DIR="$target/trixie" "$@"
 }
 
