@@ -1,0 +1,4 @@
+library(testthat)
+library(cowshed)
+
+test_check("cowshed")
