@@ -1,0 +1,15 @@
+#' cowshed: share R objects between processes without copying
+#'
+#' [share()] puts an object into shared memory once; every process on the machine uses it as an ordinary R object.
+#'
+#' @keywords internal
+#' @useDynLib cowshed, .registration = TRUE
+#' @importFrom methods setGeneric setMethod
+"_PACKAGE"
+
+.onLoad <- function(libname, pkgname) {
+  .Call(cs_set_judge_function, wants_data)
+  add_saver("rlang", "hash")
+  # Whatever died before us left nothing for long. A store that cannot be used is for share() to report.
+  tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
+}

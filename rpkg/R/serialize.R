@@ -1,0 +1,23 @@
+# Whether the serialize() under way wants the data rather than a reference: called by the library, once for each shared vector.
+#
+# saveRDS() and sending to a worker look the same from below, so the functions on the call stack decide. They are compared as functions:
+# names do not tell (`lapply(l, saveRDS, f)` shows FUN).
+wants_data <- function() {
+  for (i in seq_len(sys.nframe() - 1L)) {
+    f <- sys.function(i)
+    for (saver in savers$functions) if (identical(f, saver)) return(TRUE)
+  }
+  FALSE
+}
+
+# Functions that keep what they serialize, or look at it as a value.
+savers <- new.env(parent = emptyenv())
+savers$functions <- list(base::saveRDS, base::save)
+
+add_saver <- function(package, name) {
+  add <- function(...) {
+    f <- get0(name, asNamespace(package), inherits = FALSE)
+    if (is.function(f)) savers$functions <- c(savers$functions, f)
+  }
+  if (isNamespaceLoaded(package)) add() else setHook(packageEvent(package, "onLoad"), add)
+}

@@ -1,0 +1,105 @@
+#' Put an object into shared memory
+#'
+#' `share()` copies `x` into shared memory once and returns an object that is used like `x` itself. Sent to another process on the
+#' same machine (by [parallel::clusterExport()] or any other way of serializing it), it arrives as a reference of about 200 bytes,
+#' and the other process reads the same memory.
+#'
+#' Sharing an object that is shared already, with the same flags, returns it and costs nothing. Sharing a list shares its elements;
+#' the list itself stays a plain one.
+#'
+#' @param x The object: a raw, logical, integer, double or complex vector of any length (matrices, arrays, factors, dates and other
+#'   classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is `TRUE`.
+#' @param ... For methods. `share(x, ...)` refuses arguments it does not know.
+#' @param copyOnWrite `TRUE`: a change made to the object is seen by nobody else. `FALSE`: every assignment to it changes the shared
+#'   memory, for every process that has it.
+#' @param sharedSubset `TRUE`: `x[i]` is shared too. A contiguous range is a window on the same memory, without a copy.
+#' @param sharedCopy `TRUE`: what R makes when it duplicates the object (as before the first assignment to a copy) is a new shared object.
+#'   Has a meaning only together with `copyOnWrite = TRUE`.
+#' @param sharedAttributes Whether attributes are shared too. `class`, `names`, `levels`, `dim`, `dimnames` and `tsp` never are.
+#' @param mustWork `TRUE`: an object that cannot be shared is an error.
+#' @param minLength Vectors with fewer elements are not shared.
+#' @param store A directory for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
+#'
+#' An argument that is `NULL` (the default) takes its value from the option of the same name, `options(cowshed.copyOnWrite = )` and so
+#' on; without one they are `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3 and memory. For an object that is shared already, the flags it has.
+#' @return The shared object.
+#' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store; the message says how much was
+#'   asked for and how much is free. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
+#'   `cowshed_error_argument`: an argument is wrong. Nothing is left behind, also after an interrupt.
+#' @examples
+#' x <- share(matrix(rnorm(1e4), 100))
+#' identical(x, unshare(x))
+#' is.shared(x)
+#'
+#' # a change is private ...
+#' y <- x
+#' y[1] <- 0
+#' is.shared(y)
+#' x[1] == y[1]
+#'
+#' # ... unless you want it to be seen by everybody
+#' counter <- share(numeric(3), copyOnWrite = FALSE)
+#' counter[2] <- 1
+#' counter
+#'
+#' \donttest{
+#' # workers receive a reference
+#' cl <- parallel::makeCluster(2)
+#' parallel::clusterExport(cl, "x")
+#' parallel::clusterEvalQ(cl, sum(x))
+#' parallel::stopCluster(cl)
+#' }
+#' @export
+setGeneric("share", function(x, ...) standardGeneric("share"))
+
+#' @rdname share
+#' @export
+setMethod("share", "ANY", function(x, ..., copyOnWrite = NULL, sharedSubset = NULL, sharedCopy = NULL,
+                                   sharedAttributes = NULL, mustWork = NULL, minLength = NULL, store = NULL) {
+  if (...length() > 0L) unknown_arguments(...names2(...))
+  .Call(cs_share, x, copyOnWrite, sharedSubset, sharedCopy, sharedAttributes, mustWork, minLength, store)
+})
+
+#' Turn a shared object into a plain one
+#'
+#' @param x An object.
+#' @return The same value with nothing shared in it: a copy of what was shared, `x` itself if nothing was. Lists are unshared all the
+#'   way down.
+#' @seealso [share()], [is.shared()]
+#' @examples
+#' x <- share(1:10)
+#' y <- unshare(x)
+#' is.shared(y)
+#' identical(x, y)
+#' @export
+unshare <- function(x) .Call(cs_unshare, x)
+
+#' Is an object shared?
+#'
+#' @param x An object.
+#' @return `TRUE` if `x` is in shared memory and unchanged, or, for a list, if anything in it is; else `FALSE`. An object that was
+#'   changed under `copyOnWrite = TRUE` is not shared any more.
+#' @seealso [share()]
+#' @examples
+#' is.shared(1:10)
+#' x <- share(1:10)
+#' is.shared(x)
+#' x[2] <- 0L
+#' is.shared(x)
+#' is.shared(list(a = "a", b = share(1:10)))
+#' @export
+is.shared <- function(x) .Call(cs_is_shared, x)
+
+...names2 <- function(...) {
+  given <- names(list(...))
+  if (is.null(given)) rep("", ...length()) else given
+}
+
+unknown_arguments <- function(given) {
+  given[given == ""] <- "(unnamed)"
+  stop(errorCondition(
+    paste0("share() does not know the argument", if (length(given) > 1L) "s", " ", paste0("`", given, "`", collapse = ", "),
+           "; see ?share for those it knows"),
+    class = c("cowshed_error_argument", "cowshed_error"), call = sys.call(-2L)
+  ))
+}
