@@ -44,7 +44,8 @@
 //! - *A ledger's bytes.* An id is in or not, read in one step: entries keep their places, so an entry held throughout is seen.
 //! - *The segments' listing* of a sweep is one step: a name linked meanwhile waits for the next sweep, one unlinked is absent when opened.
 //! - *Open, lock, link count and tickets of a collector* are one step: nothing another process does between them changes what comes out.
-//! - *The batch.* Withdraw collects at once or never; the sweep, which may come at any moment, stands for the batch.
+//! - *The batch.* Unless [`Bounds::batch`] is set, withdraw collects at once or never; a sweep, which may come at any moment, stands for the
+//!   batch.
 //! - *exec* is a death: all descriptors close and the mappings go.
 //! - *Numbers.* Processes are renumbered into a fixed order, since no step depends on a number.
 //!

@@ -144,12 +144,36 @@ mod protocol {
         );
     }
 
+    #[test]
+    fn batches_forget_nothing() {
+        let batch = Bounds {
+            all_hold: true,
+            batch: true,
+            sweeps: 0,
+            ..FLIGHT
+        };
+        let three = Bounds {
+            processes: 3,
+            ..batch
+        };
+        assert_holds("three holders with batches", three);
+        assert_holds("the same, nobody killed", Bounds { kills: 0, ..three });
+        let two = Bounds {
+            segments: 2,
+            attaches_by_id: 1,
+            ..batch
+        };
+        assert_holds("batches of two segments", two);
+        assert_holds("the same, nobody killed", Bounds { kills: 0, ..two });
+    }
+
     /// A law about something that never happens is worth nothing.
     #[test]
     fn every_act_of_the_protocol_is_taken() {
         let everything = Bounds {
             attaches_by_id: 1,
             frees: 1,
+            batch: true,
             ..FLIGHT
         };
         let mut taken = HashSet::new();
@@ -300,6 +324,23 @@ mod weakening {
     #[test]
     fn ignoring_tickets_loses_what_is_in_flight() {
         assert_breaks(Weakening::TicketsIgnored, Law::FlyingSegmentStays, FLIGHT);
+    }
+
+    /// Two holders: one's collect sees the other's entry; the other withdraws and finds the segment locked by that collect. Each leaves it to the
+    /// other.
+    #[test]
+    fn forgetting_what_was_locked_keeps_it_until_a_sweep() {
+        assert_breaks(
+            Weakening::LaterIsNever,
+            Law::NothingForgotten,
+            Bounds {
+                all_hold: true,
+                batch: true,
+                sweeps: 0,
+                kills: 0,
+                ..Bounds::SMALL
+            },
+        );
     }
 
     /// A process attaches after the collector's last listing.

@@ -28,6 +28,9 @@ pub struct Bounds {
     pub kills: u8,
     /// Whether making the child's ledger may fail (a full store).
     pub full_store: bool,
+    /// Whether a process keeps what it has withdrawn and not collected in a batch, and collects that later. Without kills, sweeps and
+    /// ends of tickets [`Law::NothingForgotten`](super::Law::NothingForgotten) is then asked too.
+    pub batch: bool,
     /// What is broken.
     pub weakening: Option<Weakening>,
 }
@@ -50,6 +53,7 @@ impl Bounds {
         frees: 0,
         kills: Bounds::ANY,
         full_store: false,
+        batch: false,
         weakening: None,
     };
 
@@ -95,6 +99,8 @@ pub enum Weakening {
     NoOverflow,
     /// A collector does not read the tickets.
     TicketsIgnored,
+    /// A collector forgets what it finds locked.
+    LaterIsNever,
     /// A collector does not lock the segment.
     CollectUnlocked,
     /// A collector waits for locks, several at a time and in any order.

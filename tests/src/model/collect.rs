@@ -51,10 +51,10 @@ pub enum Stage {
 }
 
 impl Collect {
-    /// The collect that follows a withdrawal.
-    pub fn release(segment: usize) -> Collect {
+    /// The collect of what has been withdrawn.
+    pub fn release(todo: Set) -> Collect {
         Collect {
-            todo: Set::of(segment),
+            todo,
             ..Collect::default()
         }
     }
@@ -132,8 +132,12 @@ impl Collect {
             if waits && segment.named && !segment.locked_by.is_empty() {
                 continue;
             }
+            let busy = segment.named && !segment.locked_by.is_empty() && !lockless;
+            if busy && bounds.batch && !bounds.has(Weakening::LaterIsNever) {
+                next.processes[who].later.add(number);
+            }
             let keeps = !segment.named
-                || (!segment.locked_by.is_empty() && !lockless)
+                || busy
                 || (world.ticketed(number) && !bounds.has(Weakening::TicketsIgnored));
             let mut act = Act::CollectorLeaves;
             if !keeps {

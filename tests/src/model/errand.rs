@@ -221,7 +221,9 @@ impl Errand {
             }
         }
         let closes = ledger && !bounds.has(Weakening::ChildKeepsParentLedger);
-        let Process { holds, sole, .. } = world.processes[parent];
+        let Process {
+            holds, sole, later, ..
+        } = world.processes[parent];
         let newborn = &mut world.processes[child];
         newborn.life = Life::Alive;
         newborn.op = if closes {
@@ -230,6 +232,7 @@ impl Errand {
             Op::Idle
         };
         newborn.sole = sole;
+        newborn.later = later;
         if self.verb == Verb::Fork {
             newborn.holds = holds;
         }

@@ -19,6 +19,9 @@ pub enum Law {
     LivingLedgerStays,
     /// When nobody is doing anything, no ledger of the dead is locked.
     DeadLedgerIsUnlocked,
+    /// When nobody is doing anything, a segment that is idle is in somebody's batch. Asked where nobody was killed, exited or swept,
+    /// and no ticket has ended; after these it is a sweep that remembers.
+    NothingForgotten,
     /// Who waits for a lock waits for somebody who will let go of it.
     WaitEnds,
     /// Once everybody is dead and every ticket has ended, one sweep of a newcomer leaves an empty store.
@@ -67,8 +70,26 @@ pub fn broken_now(world: &World, bounds: &Bounds) -> Option<Law> {
                 return Some(Law::DeadLedgerIsUnlocked);
             }
         }
+        if bounds.batch && bounds.kills == 0 && bounds.sweeps == 0 && !remembered(world) {
+            return Some(Law::NothingForgotten);
+        }
     }
     (!waits_end(world, bounds)).then_some(Law::WaitEnds)
+}
+
+/// Whether each segment is held, ticketed, in a batch, or one whose ticket has ended.
+fn remembered(world: &World) -> bool {
+    let mut known = Set::EMPTY;
+    for process in &world.processes {
+        known = known.and(process.holds).and(process.later);
+    }
+    for reference in &world.references {
+        if reference.ended {
+            known.add(usize::from(reference.segment));
+        }
+    }
+    let mut named = world.named_segments().iter();
+    named.all(|segment| known.has(segment) || world.ticketed(segment))
 }
 
 fn exiting(process: &Process) -> bool {

@@ -46,6 +46,7 @@ pub enum Act {
     MapFails,
     Withdraw,
     WithdrawAndCollect,
+    CollectBatch,
     BeginSweep,
     BeginExit,
     CollectorLocks,
@@ -68,7 +69,7 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Act; 44] = [
+    pub const ALL: [Act; 45] = [
         MakeLedger,
         LinkLedger,
         LockLedger,
@@ -95,6 +96,7 @@ impl Act {
         MapFails,
         Withdraw,
         WithdrawAndCollect,
+        CollectBatch,
         BeginSweep,
         BeginExit,
         CollectorLocks,

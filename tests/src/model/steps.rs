@@ -132,7 +132,14 @@ fn begin(world: &World, bounds: &Bounds, who: usize, out: &mut Steps) {
     }
     for held in world.processes[who].holds.iter() {
         begin_export(world, bounds, who, held, out);
-        withdraw(world, who, held, out);
+        withdraw(world, bounds, who, held, out);
+    }
+    let later = world.processes[who].later;
+    if !later.is_empty() {
+        let mut next = *world;
+        next.processes[who].later = Set::EMPTY;
+        next.processes[who].op = Op::Collect(Collect::release(later));
+        out.push((step(who, Act::CollectBatch, NONE), next));
     }
     begin_attach(world, bounds, who, out);
     for number in world.named_segments().iter() {
@@ -172,13 +179,17 @@ fn begin_export(world: &World, bounds: &Bounds, who: usize, held: usize, out: &m
     export.step(&next, bounds, who, out);
 }
 
-/// The last view goes. The collect follows at once (a large segment) or not (a batch, later: any sweep stands for it).
-fn withdraw(world: &World, who: usize, held: usize, out: &mut Steps) {
+/// The last view goes. The collect follows at once (a large segment) or later (a small one).
+fn withdraw(world: &World, bounds: &Bounds, who: usize, held: usize, out: &mut Steps) {
     let mut next = *world;
     next.processes[who].holds.remove(held);
     next.ledgers[who].ids.remove(held);
-    out.push((step(who, Act::Withdraw, held as u8), next));
-    next.processes[who].op = Op::Collect(Collect::release(held));
+    let mut batched = next;
+    if bounds.batch {
+        batched.processes[who].later.add(held);
+    }
+    out.push((step(who, Act::Withdraw, held as u8), batched));
+    next.processes[who].op = Op::Collect(Collect::release(Set::of(held)));
     out.push((step(who, Act::WithdrawAndCollect, held as u8), next));
 }
 

@@ -90,6 +90,8 @@ pub struct Process {
     pub holds: Set,
     /// Of these and former ones: made by itself, and it has not forked since.
     pub sole: Set,
+    /// Its batch: segments to be collected later.
+    pub later: Set,
 }
 
 /// A process's life.
@@ -291,6 +293,7 @@ impl World {
         let named = self.named_segments();
         for process in &mut self.processes {
             process.sole = process.sole.common(named);
+            process.later = process.later.common(named);
         }
         let mut order = [0, 1, 2, 3, 4];
         let key = |&who: &usize| (self.processes[who], self.ledgers[who]);
