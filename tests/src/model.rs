@@ -1,11 +1,11 @@
 //! A machine check of the lease protocol: every interleaving of a few processes, with a crash at every step.
 //!
-//! `docs/lifetime.md` is the protocol; this is a copy of it small enough to visit all its states. [`explore`] starts at an
+//! `docs/lifetime.md` is the protocol; this is a copy of it small enough to visit all its states. [`explore()`] starts at an
 //! empty store, takes every possible next step of every process, and asks in each state it has not met before whether the
 //! [laws](Law) hold. The search is breadth first, so what it finds is a shortest [`Counterexample`].
 //!
-//! - Reading order: `script` is the protocol as lists of acts; `world` the state; `errand`, `collect` and `scan` carry the acts out;
-//!   `steps` says what may happen next; `laws` what must be true; `explore` searches.
+//! - Reading order: `script` is the protocol as lists of acts; `world` the state; `errand`, `fork`, `collect` and `scan` carry the acts out;
+//!   `numbering` tells which states count as one; `steps` says what may happen next; `laws` what must be true; `explore` searches.
 //! - A [`Weakening`] breaks one rule of the protocol. `tests/lease_model.rs` has a counterexample for each, so the checker can tell.
 //! - [`Bounds`] say how much there is of everything. Kills need no bound, and any process may die before any act.
 //!
@@ -59,7 +59,9 @@ mod bounds;
 mod collect;
 mod errand;
 mod explore;
+mod fork;
 mod laws;
+mod numbering;
 mod scan;
 mod script;
 mod set;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::bounds::{Bounds, Weakening};
 use super::collect::{Collect, Why};
-use super::errand::{Errand, NONE, step_child, step_fork_amid};
+use super::errand::{Errand, NONE};
+use super::fork::{step_child, step_fork_amid};
 use super::script::{Act, Verb};
 use super::set::Set;
 use super::world::{Life, Op, PROCESSES, World};
