@@ -220,8 +220,7 @@ mod weakening {
         let bounds = Bounds {
             children: 2,
             ..FORK_OF_HOLDER
-        }
-        .weakened(Weakening::LedgersVanishAmidListings);
+        };
         let way = [
             (0, Act::WithdrawAndCollect),
             (1, Act::MakeChildLedger),
@@ -233,10 +232,15 @@ mod weakening {
             (1, Act::Clone),
             (1, Act::Kill),
         ];
-        let report = explore_after(&bounds, &way);
-        println!("LedgersVanishAmidListings: {report}");
+        let weakening = Weakening::LedgersVanishAmidListings;
+        let report = explore_after(&bounds.weakened(weakening), &way);
+        println!("{weakening:?}: {report}");
         let found = report.counterexample.expect("a counterexample");
         assert_eq!(found.law, Law::HeldSegmentStays);
+
+        let report = explore_after(&bounds, &way);
+        println!("the same way without it: {report}");
+        assert!(report.counterexample.is_none(), "{report}");
     }
 
     /// Between an attacher's look at the link count and its entry a collector scans and unlinks.
