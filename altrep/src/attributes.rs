@@ -16,7 +16,7 @@ const S4: u64 = 2;
 /// The object bits of a value, for its node's `aux`.
 pub fn bits(x: Sexp) -> u64 {
     // SAFETY: an R object.
-    unsafe { u64::from(sys::OBJECT(x.0) != 0) * OBJECT | u64::from(sys::IS_S4_OBJECT(x.0) != 0) * S4 }
+    unsafe { (u64::from(sys::OBJECT(x.0) != 0) * OBJECT) | (u64::from(sys::IS_S4_OBJECT(x.0) != 0) * S4) }
 }
 
 /// Writes the attributes of `x`; `None` if it has none.

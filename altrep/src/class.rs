@@ -2,6 +2,8 @@
 //!
 //! Each trampoline is one line around a function of `hooks`.
 
+#![allow(clippy::missing_transmute_annotations, reason = "the setter it is passed to says the type")]
+
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::transmute;
 use std::ptr::null_mut;

@@ -154,6 +154,11 @@ macro_rules! by_element {
     };
 }
 
+/// Whether values of this type are vectors with elements of ours.
+pub(crate) const fn is_vector(kind: SexpType) -> bool {
+    matches!(kind, sys::RAWSXP | sys::LGLSXP | sys::INTSXP | sys::REALSXP | sys::CPLXSXP)
+}
+
 /// A new plain vector of `n` elements, protected, filled by `fill`, which must write all of them.
 pub(crate) fn plain<E: Element>(r: R, n: usize, fill: impl FnOnce(*mut E::C)) -> Result<SEXP> {
     let x = call(r, || {

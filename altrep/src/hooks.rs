@@ -118,7 +118,7 @@ pub(crate) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result
         return Ok(Some(Object::new::<E>(r, window, x.flags())?.sexp()));
     }
     let copy = subset::extract::<E>(r, x.view(), &index)?;
-    Ok(Some(crate::verbs::share_plain::<E>(r, copy, x.flags())?))
+    Ok(Some(crate::verbs::share_plain(r, copy, x.flags())?))
 }
 
 /// Another type is another, plain vector: no flag carries over. Only the conversions that cannot lose anything are done here.

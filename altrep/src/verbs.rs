@@ -4,7 +4,7 @@ use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::by_element;
-use crate::element::Element;
+use crate::element;
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
@@ -71,8 +71,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
     let flags = options.flags;
-    let is_short = by_element!(x.kind(), E => { let _: Option<E> = None; x.len(r)? < options.min_length }, false);
-    if is_short {
+    if element::is_vector(x.kind()) && x.len(r)? < options.min_length {
         return Ok(x);
     }
     let session = Session::new(r, options);
@@ -102,7 +101,7 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
 }
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
-pub(crate) fn share_plain<E: Element>(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP> {
+pub(crate) fn share_plain(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP> {
     let options = ShareOptions { flags, must_work: false, ..ShareOptions::usual(r) };
     share_new(r, Sexp(x), stores::usual(r)?, options).map(|shared| shared.0)
 }

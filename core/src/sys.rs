@@ -83,6 +83,22 @@ impl Drop for Dotted {
     }
 }
 
+/// Opens a directory, to lock it.
+pub(crate) fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// Waits for a lock that others may hold at the same time.
+pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
+    loop {
+        match rustix::fs::flock(file, FlockOperation::LockShared) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
 /// Opens a file of a store by name: never through a symlink, never inherited by a child that execs.
 pub(crate) fn open(path: &Path, write: bool) -> io::Result<File> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
@@ -98,6 +114,12 @@ pub(crate) fn lock_exclusive(file: &File) -> io::Result<()> {
             other => return Ok(other?),
         }
     }
+}
+
+/// Gives a lock back. Never for a ledger: its description is shared with forked children.
+pub(crate) fn unlock(file: &File) {
+    // Cannot fail for a descriptor that is open.
+    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
 }
 
 /// Takes the lock if nobody has it.

@@ -10,31 +10,21 @@ fn named_paths(page: &str) -> Vec<&str> {
         .filter(|line| !line.starts_with("```"))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .filter(|quoted| quoted.contains('/') && !quoted.starts_with(['/', '~']))
-        .filter(|quoted| {
-            !quoted.contains("://") && !quoted.contains([' ', '<', '*', '{', '$', '('])
-        })
+        .filter(|quoted| !quoted.contains("://") && !quoted.contains([' ', '<', '*', '{', '$', '(']))
         .collect()
 }
 
 #[test]
 fn every_path_named_in_architecture_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ is in the repository");
-    let page = fs::read_to_string(root.join("ARCHITECTURE.md"))
-        .expect("ARCHITECTURE.md is at the top of the repository");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page =
+        fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is at the top of the repository");
 
     let paths = named_paths(&page);
     assert!(!paths.is_empty(), "ARCHITECTURE.md names no path");
 
-    let missing: Vec<_> = paths
-        .into_iter()
-        .filter(|path| !root.join(path).exists())
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "ARCHITECTURE.md names what does not exist: {missing:?}"
-    );
+    let missing: Vec<_> = paths.into_iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what does not exist: {missing:?}");
 }
 
 #[test]

@@ -7,29 +7,16 @@ use std::collections::HashSet;
 use cowshed_tests::model::{Act, Bounds, Law, Report, Weakening, explore, explore_after};
 
 /// Two processes and a reference.
-const FLIGHT: Bounds = Bounds {
-    references: 1,
-    attaches: 1,
-    ..Bounds::SMALL
-};
+const FLIGHT: Bounds = Bounds { references: 1, attaches: 1, ..Bounds::SMALL };
 
 /// One process that made a segment, and one that attaches it by id.
-const BY_ID: Bounds = Bounds {
-    attaches_by_id: 1,
-    ..Bounds::SMALL
-};
+const BY_ID: Bounds = Bounds { attaches_by_id: 1, ..Bounds::SMALL };
 
 /// One process, which may fork.
-const FORK: Bounds = Bounds {
-    children: 1,
-    ..Bounds::SMALL
-};
+const FORK: Bounds = Bounds { children: 1, ..Bounds::SMALL };
 
 /// Two processes that hold a segment, and a child.
-const FORK_OF_HOLDER: Bounds = Bounds {
-    all_hold: true,
-    ..FORK
-};
+const FORK_OF_HOLDER: Bounds = Bounds { all_hold: true, ..FORK };
 
 fn run(what: &str, bounds: &Bounds) -> Report {
     let report = explore(bounds);
@@ -58,111 +45,50 @@ mod protocol {
     fn references_passed_on_and_attached_twice_lose_and_leak_nothing() {
         assert_holds(
             "three processes, two references, one slot",
-            Bounds {
-                processes: 3,
-                references: 2,
-                attaches: 2,
-                sweeps: 0,
-                ..Bounds::SMALL
-            },
+            Bounds { processes: 3, references: 2, attaches: 2, sweeps: 0, ..Bounds::SMALL },
         );
-        assert_holds(
-            "three processes, a reference, a sweep",
-            Bounds {
-                processes: 3,
-                attaches: 2,
-                ..FLIGHT
-            },
-        );
+        assert_holds("three processes, a reference, a sweep", Bounds { processes: 3, attaches: 2, ..FLIGHT });
     }
 
     #[test]
     fn tickets_beyond_the_slots_lose_and_leak_nothing() {
         assert_holds(
             "two holders, three references, two slots",
-            Bounds {
-                all_hold: true,
-                references: 3,
-                slots: 2,
-                attaches: 2,
-                sweeps: 0,
-                ..Bounds::SMALL
-            },
+            Bounds { all_hold: true, references: 3, slots: 2, attaches: 2, sweeps: 0, ..Bounds::SMALL },
         );
     }
 
     #[test]
     fn forks_lose_and_leak_nothing() {
         assert_holds("a fork, by id", Bounds { ..FORK });
-        assert_holds(
-            "two forks of three holders",
-            Bounds {
-                processes: 3,
-                children: 2,
-                sweeps: 0,
-                ..FORK_OF_HOLDER
-            },
-        );
+        assert_holds("two forks of three holders", Bounds { processes: 3, children: 2, sweeps: 0, ..FORK_OF_HOLDER });
     }
 
     #[test]
     fn a_child_without_a_ledger_loses_and_leaks_nothing() {
-        assert_holds(
-            "a fork in a full store",
-            Bounds {
-                full_store: true,
-                attaches_by_id: 1,
-                ..FORK
-            },
-        );
+        assert_holds("a fork in a full store", Bounds { full_store: true, attaches_by_id: 1, ..FORK });
     }
 
     #[test]
     fn references_that_cross_a_fork_lose_and_leak_nothing() {
         assert_holds(
             "three holders, a fork, a reference",
-            Bounds {
-                processes: 3,
-                references: 1,
-                attaches: 1,
-                sweeps: 0,
-                ..FORK_OF_HOLDER
-            },
+            Bounds { processes: 3, references: 1, attaches: 1, sweeps: 0, ..FORK_OF_HOLDER },
         );
     }
 
     #[test]
     fn two_segments_and_a_free_lose_and_leak_nothing() {
-        assert_holds(
-            "two segments, a reference, a free",
-            Bounds {
-                segments: 2,
-                frees: 1,
-                sweeps: 1,
-                ..FLIGHT
-            },
-        );
+        assert_holds("two segments, a reference, a free", Bounds { segments: 2, frees: 1, sweeps: 1, ..FLIGHT });
     }
 
     #[test]
     fn batches_forget_nothing() {
-        let batch = Bounds {
-            all_hold: true,
-            batch: true,
-            sweeps: 0,
-            ..FLIGHT
-        };
-        let three = Bounds {
-            processes: 3,
-            ..batch
-        };
+        let batch = Bounds { all_hold: true, batch: true, sweeps: 0, ..FLIGHT };
+        let three = Bounds { processes: 3, ..batch };
         assert_holds("three holders with batches", three);
         assert_holds("the same, nobody killed", Bounds { kills: 0, ..three });
-        let two = Bounds {
-            segments: 2,
-            attaches_by_id: 1,
-            ..batch
-        };
+        let two = Bounds { segments: 2, attaches_by_id: 1, ..batch };
         assert_holds("batches of two segments", two);
         assert_holds("the same, nobody killed", Bounds { kills: 0, ..two });
     }
@@ -170,23 +96,14 @@ mod protocol {
     /// A law about something that never happens is worth nothing.
     #[test]
     fn every_act_of_the_protocol_is_taken() {
-        let everything = Bounds {
-            attaches_by_id: 1,
-            frees: 1,
-            batch: true,
-            ..FLIGHT
-        };
+        let everything = Bounds { attaches_by_id: 1, frees: 1, batch: true, ..FLIGHT };
         let mut taken = HashSet::new();
         for bounds in [everything, FORK] {
             taken.extend(assert_holds("every act", bounds).acts);
         }
         let of_weakenings = [Act::LockLedger, Act::UnlockParentLedger, Act::ForkAmidStep];
         for act in Act::ALL {
-            assert_eq!(
-                taken.contains(&act),
-                !of_weakenings.contains(&act),
-                "{act:?}"
-            );
+            assert_eq!(taken.contains(&act), !of_weakenings.contains(&act), "{act:?}");
         }
     }
 }
@@ -205,11 +122,7 @@ mod weakening {
     /// only then the collector reads the parent's.
     #[test]
     fn one_listing_loses_what_a_child_holds() {
-        assert_breaks(
-            Weakening::ScanListsOnce,
-            Law::HeldSegmentStays,
-            FORK_OF_HOLDER,
-        );
+        assert_breaks(Weakening::ScanListsOnce, Law::HeldSegmentStays, FORK_OF_HOLDER);
     }
 
     /// A collector lists. Meanwhile a holder forks and dies: the listing has the name of neither, or only the dead one's. In the next
@@ -217,10 +130,7 @@ mod weakening {
     /// No name was new, and the grandchild's segment goes. The search starts in the first listing, after the first death.
     #[test]
     fn ledgers_that_vanish_amid_listings_lose_what_a_grandchild_holds() {
-        let bounds = Bounds {
-            children: 2,
-            ..FORK_OF_HOLDER
-        };
+        let bounds = Bounds { children: 2, ..FORK_OF_HOLDER };
         let way = [
             (0, Act::WithdrawAndCollect),
             (1, Act::MakeChildLedger),
@@ -252,22 +162,14 @@ mod weakening {
     /// The ticket is cleared, the lock free, the entry not yet there: a collector sees neither ticket nor holder.
     #[test]
     fn publishing_after_unlocking_loses_what_is_in_flight() {
-        assert_breaks(
-            Weakening::PublishAfterUnlock,
-            Law::FlyingSegmentStays,
-            FLIGHT,
-        );
+        assert_breaks(Weakening::PublishAfterUnlock, Law::FlyingSegmentStays, FLIGHT);
     }
 
     /// The ticket is cleared and the attacher dies, or cannot map, before anything came of it: nobody has the segment, and the
     /// reference is worth nothing.
     #[test]
     fn claiming_before_publishing_loses_what_is_in_flight() {
-        assert_breaks(
-            Weakening::ClaimBeforePublish,
-            Law::FlyingSegmentStays,
-            FLIGHT,
-        );
+        assert_breaks(Weakening::ClaimBeforePublish, Law::FlyingSegmentStays, FLIGHT);
     }
 
     /// The ticket is cleared, then the mapping fails (no address space, a corrupt table): the attach failed, but the reference is spent.
@@ -282,12 +184,7 @@ mod weakening {
         assert_breaks(
             Weakening::ClaimAnyTicket,
             Law::FlyingSegmentStays,
-            Bounds {
-                all_hold: true,
-                references: 2,
-                sweeps: 0,
-                ..FLIGHT
-            },
+            Bounds { all_hold: true, references: 2, sweeps: 0, ..FLIGHT },
         );
     }
 
@@ -300,28 +197,13 @@ mod weakening {
     /// A collector has read that there is no ticket; the exporter writes one and withdraws; the collector's scan finds no holder.
     #[test]
     fn exporting_without_the_lock_loses_what_is_in_flight() {
-        assert_breaks(
-            Weakening::ExportUnlocked,
-            Law::FlyingSegmentStays,
-            Bounds {
-                references: 1,
-                ..BY_ID
-            },
-        );
+        assert_breaks(Weakening::ExportUnlocked, Law::FlyingSegmentStays, Bounds { references: 1, ..BY_ID });
     }
 
     /// The second ticket takes the place of the first, and its time ends before the first reference arrives.
     #[test]
     fn tickets_without_overflow_lose_what_is_in_flight() {
-        assert_breaks(
-            Weakening::NoOverflow,
-            Law::FlyingSegmentStays,
-            Bounds {
-                references: 2,
-                attaches: 0,
-                ..FLIGHT
-            },
-        );
+        assert_breaks(Weakening::NoOverflow, Law::FlyingSegmentStays, Bounds { references: 2, attaches: 0, ..FLIGHT });
     }
 
     /// The maker exports and withdraws; its collect sees no holder.
@@ -337,13 +219,7 @@ mod weakening {
         assert_breaks(
             Weakening::LaterIsNever,
             Law::NothingForgotten,
-            Bounds {
-                all_hold: true,
-                batch: true,
-                sweeps: 0,
-                kills: 0,
-                ..Bounds::SMALL
-            },
+            Bounds { all_hold: true, batch: true, sweeps: 0, kills: 0, ..Bounds::SMALL },
         );
     }
 
@@ -356,85 +232,49 @@ mod weakening {
     /// Two collectors hold a lock each and wait for the other's.
     #[test]
     fn collectors_that_wait_wait_for_ever() {
-        assert_breaks(
-            Weakening::CollectorWaits,
-            Law::WaitEnds,
-            Bounds {
-                segments: 2,
-                sweeps: 2,
-                ..Bounds::SMALL
-            },
-        );
+        assert_breaks(Weakening::CollectorWaits, Law::WaitEnds, Bounds { segments: 2, sweeps: 2, ..Bounds::SMALL });
     }
 
     /// The maker is killed; a newcomer that sweeps only its own leaves the segment for ever.
     #[test]
     fn sweeping_only_ones_own_leaks() {
-        assert_breaks(
-            Weakening::SweepSkipsStrangers,
-            Law::NewcomerEmptiesStore,
-            Bounds::SMALL,
-        );
+        assert_breaks(Weakening::SweepSkipsStrangers, Law::NewcomerEmptiesStore, Bounds::SMALL);
     }
 
     /// A sweep meets the name while no ledger has the id.
     #[test]
     fn sealing_before_publishing_loses_what_is_held() {
-        assert_breaks(
-            Weakening::LinkBeforePublish,
-            Law::HeldSegmentStays,
-            Bounds::SMALL,
-        );
+        assert_breaks(Weakening::LinkBeforePublish, Law::HeldSegmentStays, Bounds::SMALL);
     }
 
     /// A scan finds the new ledger unlocked and takes its process for dead.
     #[test]
     fn linking_a_ledger_before_locking_it_buries_the_living() {
-        assert_breaks(
-            Weakening::LedgerLinkedUnlocked,
-            Law::LivingLedgerStays,
-            Bounds::SMALL,
-        );
+        assert_breaks(Weakening::LedgerLinkedUnlocked, Law::LivingLedgerStays, Bounds::SMALL);
     }
 
     /// A scan reads the child's ledger while it is empty, then the parent's after the parent has withdrawn.
     #[test]
     fn linking_the_childs_ledger_before_copying_loses_what_the_child_holds() {
-        assert_breaks(
-            Weakening::ChildLedgerLinkedEmpty,
-            Law::HeldSegmentStays,
-            FORK_OF_HOLDER,
-        );
+        assert_breaks(Weakening::ChildLedgerLinkedEmpty, Law::HeldSegmentStays, FORK_OF_HOLDER);
     }
 
     /// The parent is killed; its ledger stays locked through the child's descriptor.
     #[test]
     fn a_child_that_keeps_the_parents_descriptor_keeps_the_dead_alive() {
-        assert_breaks(
-            Weakening::ChildKeepsParentLedger,
-            Law::DeadLedgerIsUnlocked,
-            FORK,
-        );
+        assert_breaks(Weakening::ChildKeepsParentLedger, Law::DeadLedgerIsUnlocked, FORK);
     }
 
     /// The lock belongs to the open file description that both share: the parent's ledger is unlocked while the parent lives.
     #[test]
     fn a_child_that_unlocks_the_parents_ledger_buries_the_living() {
-        assert_breaks(
-            Weakening::ChildUnlocksParentLedger,
-            Law::LivingLedgerStays,
-            FORK,
-        );
+        assert_breaks(Weakening::ChildUnlocksParentLedger, Law::LivingLedgerStays, FORK);
     }
 
     /// The child is killed; its ledger stays locked through the parent's descriptor.
     #[test]
     fn a_parent_that_keeps_the_childs_descriptor_keeps_the_dead_alive() {
-        assert_breaks(
-            Weakening::ParentKeepsChildLedger,
-            Law::DeadLedgerIsUnlocked,
-            FORK,
-        );
+        assert_breaks(Weakening::ParentKeepsChildLedger, Law::DeadLedgerIsUnlocked, FORK);
     }
 
     /// Never handed out, but the child's ledger has it: the maker withdraws and unlinks without a scan.
@@ -446,39 +286,20 @@ mod weakening {
     /// The child's memory says that it is the maker and has never forked: it withdraws and unlinks what its parent holds.
     #[test]
     fn a_fork_noted_by_the_parent_only_loses_what_the_parent_holds() {
-        assert_breaks(
-            Weakening::ForkNotedByParentOnly,
-            Law::HeldSegmentStays,
-            FORK,
-        );
+        assert_breaks(Weakening::ForkNotedByParentOnly, Law::HeldSegmentStays, FORK);
     }
 
     /// The child inherits the descriptor that another thread was holding a segment's lock with, and knows nothing of it: the segment is
     /// locked for as long as the child lives, so no sweep can collect it.
     #[test]
     fn a_fork_amid_a_step_leaks_while_the_child_lives() {
-        assert_breaks(
-            Weakening::ForkAmidStep,
-            Law::SurvivorTidies,
-            Bounds {
-                references: 1,
-                ..FORK
-            },
-        );
+        assert_breaks(Weakening::ForkAmidStep, Law::SurvivorTidies, Bounds { references: 1, ..FORK });
     }
 
     /// The same descriptor makes an attach, the child's own one too, wait for ever. The search starts after the fork.
     #[test]
     fn a_fork_amid_a_step_blocks_attaches_for_ever() {
-        let bounds = Bounds {
-            kills: 0,
-            all_hold: true,
-            ..Bounds {
-                children: 1,
-                sweeps: 0,
-                ..FLIGHT
-            }
-        };
+        let bounds = Bounds { kills: 0, all_hold: true, ..Bounds { children: 1, sweeps: 0, ..FLIGHT } };
         let bounds = bounds.weakened(Weakening::ForkAmidStep);
         let way = [(0, Act::Open), (0, Act::Lock), (0, Act::ForkAmidStep)];
         let report = explore_after(&bounds, &way);

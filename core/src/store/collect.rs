@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::control::Locked;
-use super::{State, Store, ledger};
+use super::{Store, fork, ledger};
 use crate::{Header, SegmentId, sys};
 
 /// Small segments given up wait until there are this many.
@@ -76,6 +76,7 @@ impl Store {
 
     /// Unlinks those of `ids` that are idle. Those whose lock somebody has, and how many went.
     fn collect(&self, ids: &[SegmentId]) -> (Vec<SegmentId>, usize) {
+        let _step = fork::step();
         let (mut busy, mut idle) = (Vec::new(), Vec::new());
         for &id in ids {
             match self.lock_idle(id) {
@@ -94,13 +95,15 @@ impl Store {
 
     /// The short cut: a segment of ours that was never handed out, and we never forked since, is in no other ledger.
     pub(super) fn collect_unshared(&self, id: SegmentId) {
+        let _step = fork::step();
         match self.lock_idle(id) {
             Ok(Idle::Locked(locked)) if locked.control().is_ok_and(|c| !c.handed_out()) => {
                 self.unlink(id);
             }
             Ok(Idle::Locked(locked)) => {
                 drop(locked);
-                self.collect(&[id]);
+                let (busy, _) = self.collect(&[id]);
+                self.0.state.lock().pending.extend(busy);
             }
             _ => self.0.state.lock().pending.push(id),
         }
@@ -152,10 +155,10 @@ impl Store {
     pub(super) fn retire(&self) {
         // Whoever has the lock in another thread will not give it back now.
         let Some(mut state) = self.0.state.try_lock() else { return };
-        let State { ledger, live, pending, .. } = &mut *state;
-        let Some(ledger) = ledger.take() else { return };
-        ledger.retire();
-        pending.extend(live.keys());
+        // Closed, it is a dead one like any other, and the sweep removes it.
+        if state.ledger.take().is_none() {
+            return;
+        }
         drop(state);
         self.sweep();
     }

@@ -9,7 +9,16 @@ use crate::format::{CONTROL_AT, DATA_AT};
 use crate::{Control, Ticket, sys};
 
 /// A segment's file, locked: unlocked when this is dropped.
+///
+/// Closing would not do: a mapping made through this descriptor keeps the open file description, and with it the lock, for as long as it lives.
+/// Nobody else has the description: forks wait for our steps.
 pub(super) struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        sys::unlock(&self.0);
+    }
+}
 
 impl Locked {
     /// `file` is locked exclusively.

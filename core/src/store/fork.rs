@@ -5,7 +5,7 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 use super::Store;
 
@@ -16,6 +16,14 @@ pub(super) static STORES: Mutex<Vec<Store>> = Mutex::new(Vec::new());
 static FORKS: AtomicU64 = AtomicU64::new(0);
 /// [`FORKS`] when this process was born.
 static BORN: AtomicU64 = AtomicU64::new(0);
+
+/// Held while a step keeps a segment locked, by whichever thread: a child forked amid it would inherit the locked descriptor.
+static STEPS: ReentrantMutex<()> = ReentrantMutex::new(());
+
+/// Begins a step. A finalizer amid one begins another.
+pub(super) fn step() -> ReentrantMutexGuard<'static, ()> {
+    STEPS.lock()
+}
 
 /// How often this process has forked, and its ancestors before it was born.
 pub(super) fn count() -> u64 {
@@ -39,10 +47,12 @@ pub(super) fn install() {
 }
 
 extern "C" fn prepare() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    std::mem::forget(step());
     let stores = STORES.lock();
-    for store in stores.iter() {
-        let mut state = store.0.state.lock();
+    // Before the fork, so that the child knows it too; after the locks, so that no segment is made in between with a count that is over.
+    let states: Vec<_> = stores.iter().map(|store| store.0.state.lock()).collect();
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    for mut state in states {
         // An empty ledger has nothing to pass on: the child makes its own when it needs one.
         state.childs = state.ledger.as_ref().filter(|l| !l.is_empty()).and_then(|l| l.twin().ok());
         // Held over the fork, so that no other thread is halfway through; `after` unlocks.
@@ -76,6 +86,8 @@ fn after(f: impl Fn(&mut super::State)) {
     }
     // SAFETY: as above.
     unsafe { STORES.force_unlock() };
+    // SAFETY: as above.
+    unsafe { STEPS.force_unlock() };
 }
 
 extern "C" fn at_exit() {

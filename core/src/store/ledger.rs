@@ -44,7 +44,7 @@ impl Ledger {
         match sys::try_lock(&probe, false) {
             Ok(false) => Ok(ledger),
             _ => {
-                ledger.retire();
+                let _ = std::fs::remove_file(&ledger.path);
                 Err(StoreError::NoLocks { path: store.to_owned() })
             }
         }
@@ -122,19 +122,17 @@ impl Ledger {
     pub(super) fn is_wiped(&self) -> bool {
         sys::links(&self.file).is_ok_and(|n| n == 0)
     }
-
-    /// The end of its process: removes it.
-    pub(super) fn retire(self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
 }
 
-/// Every id that a living process names. Ledgers of the dead are removed on the way.
+/// Every id that a living process names.
 ///
 /// Lists again until no new ledger appears: a forked child's is linked before its parent withdraws anything, so whoever saw the parent's
-/// without an id sees the child's in the next listing.
+/// without an id sees the child's in the next listing. No ledger vanishes amid the listings: those of the dead are removed after them, and
+/// only while nobody lists.
 pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
-    let (mut seen, mut held) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut held, mut dead) = (HashSet::new(), HashSet::new(), Vec::new());
+    let listing = sys::open_dir(dir)?;
+    sys::lock_shared(&listing)?;
     loop {
         let mut news = false;
         for entry in std::fs::read_dir(dir)? {
@@ -143,31 +141,40 @@ pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
                 continue;
             }
             news = true;
-            read(&dir.join(&name), &mut held)?;
+            let path = dir.join(&name);
+            if !read(&path, &mut held)? {
+                dead.push(path);
+            }
             seen.insert(name);
         }
         if !news {
-            return Ok(held);
+            break;
         }
     }
+    sys::unlock(&listing);
+    if !dead.is_empty() && sys::try_lock(&listing, true)? {
+        for path in dead {
+            // Somebody else may have been first.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    Ok(held)
 }
 
-fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<()> {
+/// Adds what a ledger names; false if its process is dead.
+fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<bool> {
     let file = match sys::open(path, false) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         other => other?,
     };
     if sys::try_lock(&file, false)? {
-        return match std::fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        };
+        return Ok(false);
     }
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     let n = read_up_to(&file, &mut bytes)?;
     let slots = bytes[..n].get(SLOTS_AT as usize..).unwrap_or(&[]).chunks_exact(SLOT);
     held.extend(slots.map(|s| SegmentId::from_bytes(s.try_into().expect("a slot"))).filter(|id| *id != FREE));
-    Ok(())
+    Ok(true)
 }
 
 /// As many bytes as there are: its process may be writing.

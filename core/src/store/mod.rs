@@ -150,6 +150,7 @@ impl Store {
     /// # Errors
     /// It is gone, or its bytes are not to be believed.
     pub fn attach(&self, id: SegmentId, ticket: Option<Ticket>) -> Result<Arc<Segment>, AttachError> {
+        let _step = fork::step();
         let live = self.0.state.lock().live.get(&id).and_then(|(weak, _)| weak.upgrade());
         if let Some(segment) = live {
             if let Some(ticket) = ticket {
@@ -184,6 +185,7 @@ impl Store {
     /// # Errors
     /// The control block cannot be written.
     pub fn export(&self, segment: &Segment, grace: Duration) -> io::Result<Option<Ticket>> {
+        let _step = fork::step();
         let Some(locked) = self.lock(segment.id())? else { return Ok(None) };
         let ticket = Ticket::random();
         locked.add(ticket, grace)?;
@@ -195,6 +197,7 @@ impl Store {
     /// # Errors
     /// The store refuses.
     pub fn free(&self, id: SegmentId) -> io::Result<bool> {
+        let _step = fork::step();
         let Some(_locked) = self.lock(id)? else { return Ok(false) };
         std::fs::remove_file(self.segment_path(id)).map(|()| true)
     }

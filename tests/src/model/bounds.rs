@@ -59,10 +59,7 @@ impl Bounds {
 
     /// The same with `weakening`.
     pub fn weakened(self, weakening: Weakening) -> Bounds {
-        Bounds {
-            weakening: Some(weakening),
-            ..self
-        }
+        Bounds { weakening: Some(weakening), ..self }
     }
 
     /// Whether the protocol is broken in this way.

@@ -53,10 +53,7 @@ pub enum Stage {
 impl Collect {
     /// The collect of what has been withdrawn.
     pub fn release(todo: Set) -> Collect {
-        Collect {
-            todo,
-            ..Collect::default()
-        }
+        Collect { todo, ..Collect::default() }
     }
 
     /// A sweep that has listed the segments.
@@ -67,12 +64,7 @@ impl Collect {
         if bounds.has(Weakening::SweepSkipsStrangers) {
             todo = todo.common(world.ledgers[who].ids);
         }
-        Collect {
-            stage: Stage::Filter,
-            why,
-            todo,
-            ..Collect::default()
-        }
+        Collect { stage: Stage::Filter, why, todo, ..Collect::default() }
     }
 
     /// Whether the next act has to wait, and for whom.
@@ -136,9 +128,7 @@ impl Collect {
             if busy && bounds.batch && !bounds.has(Weakening::LaterIsNever) {
                 next.processes[who].later.add(number);
             }
-            let keeps = !segment.named
-                || busy
-                || (world.ticketed(number) && !bounds.has(Weakening::TicketsIgnored));
+            let keeps = !segment.named || busy || (world.ticketed(number) && !bounds.has(Weakening::TicketsIgnored));
             let mut act = Act::CollectorLeaves;
             if !keeps {
                 act = Act::CollectorLocks;
@@ -177,11 +167,7 @@ impl Collect {
     /// Writes the collect back, moved on as far as no act is needed.
     fn settle(mut self, world: &mut World, who: usize) {
         if self.stage == Stage::Gather && self.todo.is_empty() {
-            self.stage = if self.left.minus(self.doomed).is_empty() {
-                Stage::Unlink
-            } else {
-                Stage::Scan
-            };
+            self.stage = if self.left.minus(self.doomed).is_empty() { Stage::Unlink } else { Stage::Scan };
         }
         if self.stage == Stage::Unlink && self.left.is_empty() {
             match self.why {

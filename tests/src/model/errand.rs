@@ -27,16 +27,7 @@ impl Errand {
     /// The verb before its first act.
     pub fn new(world: &World, who: usize, verb: Verb, segment: usize, with: u8) -> Errand {
         let makes_ledger = matches!(verb, Verb::Seal | Verb::Attach);
-        Errand {
-            verb,
-            at: if makes_ledger && world.has_ledger(who) {
-                2
-            } else {
-                0
-            },
-            segment: segment as u8,
-            with,
-        }
+        Errand { verb, at: if makes_ledger && world.has_ledger(who) { 2 } else { 0 }, segment: segment as u8, with }
     }
 
     /// The child being forked.
@@ -121,9 +112,7 @@ impl Errand {
             }
             Act::MakeChildLedger => {
                 world.ledgers[with].locked_by = Set::of(who);
-                if !bounds.has(Weakening::ForkNotedByParentOnly)
-                    && !bounds.has(Weakening::ShortCutDespiteFork)
-                {
+                if !bounds.has(Weakening::ForkNotedByParentOnly) && !bounds.has(Weakening::ShortCutDespiteFork) {
                     world.processes[who].sole = Set::EMPTY;
                 }
             }

@@ -104,14 +104,8 @@ pub fn explore_after(bounds: &Bounds, way: &[(u8, Act)]) -> Report {
         steps: search.steps,
         depth,
         time: start.elapsed(),
-        acts: Act::ALL
-            .into_iter()
-            .filter(|&act| acts & (1 << (act as u64)) != 0)
-            .collect(),
-        counterexample: broken.map(|(law, at)| Counterexample {
-            law,
-            steps: search.way_to(at),
-        }),
+        acts: Act::ALL.into_iter().filter(|&act| acts & (1 << (act as u64)) != 0).collect(),
+        counterexample: broken.map(|(law, at)| Counterexample { law, steps: search.way_to(at) }),
     }
 }
 
@@ -139,10 +133,7 @@ impl<'a> Search<'a> {
         for (who, act) in acts {
             next_steps(&first, bounds, &mut steps);
             let fits = |(step, _): &&(Step, World)| step.who == *who && step.act == *act;
-            let (step, next) = steps
-                .iter()
-                .find(fits)
-                .unwrap_or_else(|| panic!("process {who} cannot {act:?} here"));
+            let (step, next) = steps.iter().find(fits).unwrap_or_else(|| panic!("process {who} cannot {act:?} here"));
             way.push(*step);
             first = *next;
         }

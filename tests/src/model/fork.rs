@@ -25,16 +25,10 @@ pub fn clone_process(fork: &Errand, world: &mut World, bounds: &Bounds, parent: 
         }
     }
     let closes = ledger && !bounds.has(Weakening::ChildKeepsParentLedger);
-    let Process {
-        holds, sole, later, ..
-    } = world.processes[parent];
+    let Process { holds, sole, later, .. } = world.processes[parent];
     let newborn = &mut world.processes[child];
     newborn.life = Life::Alive;
-    newborn.op = if closes {
-        Op::Child(parent as u8)
-    } else {
-        Op::Idle
-    };
+    newborn.op = if closes { Op::Child(parent as u8) } else { Op::Idle };
     newborn.sole = sole;
     newborn.later = later;
     if fork.verb == Verb::Fork {
@@ -59,18 +53,8 @@ pub fn step_child(world: &World, bounds: &Bounds, child: usize, parent: usize, o
 /// A thread of `who` forks while another one holds a segment's lock: the whole fork at once.
 pub fn step_fork_amid(world: &World, bounds: &Bounds, who: usize, child: usize, out: &mut Steps) {
     let mut next = *world;
-    let fork = Errand {
-        verb: Verb::Fork,
-        at: 0,
-        segment: 0,
-        with: child as u8,
-    };
-    for act in [
-        Act::MakeChildLedger,
-        Act::CopyLedger,
-        Act::LinkChildLedger,
-        Act::Clone,
-    ] {
+    let fork = Errand { verb: Verb::Fork, at: 0, segment: 0, with: child as u8 };
+    for act in [Act::MakeChildLedger, Act::CopyLedger, Act::LinkChildLedger, Act::Clone] {
         fork.perform(act, &mut next, bounds, who);
     }
     next.ledgers[child].locked_by.remove(who);

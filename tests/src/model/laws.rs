@@ -113,9 +113,8 @@ fn waits_end(world: &World, bounds: &Bounds) -> bool {
         }
     }
     while !waiting.is_empty() {
-        let freed = waiting.iter().find(|&who| {
-            waits_for(world, bounds, who).is_some_and(|holders| holders.within(moving))
-        });
+        let freed =
+            waiting.iter().find(|&who| waits_for(world, bounds, who).is_some_and(|holders| holders.within(moving)));
         let Some(who) = freed else { return false };
         waiting.remove(who);
         moving.add(who);
@@ -146,9 +145,7 @@ pub fn newcomer_empties(aftermath: &World, bounds: &Bounds) -> bool {
     let mut world = *aftermath;
     // A newcomer without a ledger: that its number is that of some dead one's ledger does not matter.
     world.processes[0].life = Life::Alive;
-    sweep_alone(&mut world, 0, bounds)
-        && world.named_segments().is_empty()
-        && world.named_ledgers().is_empty()
+    sweep_alone(&mut world, 0, bounds) && world.named_segments().is_empty() && world.named_ledgers().is_empty()
 }
 
 /// Whether each survivor's sweep of this quiet state leaves only what it should.
@@ -167,10 +164,7 @@ pub fn survivors_tidy(world: &World, bounds: &Bounds) -> bool {
             }
         }
         after.named_ledgers().within(ledgers)
-            && after
-                .named_segments()
-                .iter()
-                .all(|segment| wanted.has(segment) || after.ticketed(segment))
+            && after.named_segments().iter().all(|segment| wanted.has(segment) || after.ticketed(segment))
     })
 }
 

@@ -53,13 +53,7 @@ pub enum Stage {
 impl Scan {
     /// Follows a renumbering of the processes.
     pub fn rename(&mut self, to: &[u8]) {
-        for set in [
-            &mut self.seen,
-            &mut self.throughout,
-            &mut self.perhaps,
-            &mut self.todo,
-            &mut self.dead,
-        ] {
+        for set in [&mut self.seen, &mut self.throughout, &mut self.perhaps, &mut self.todo, &mut self.dead] {
             *set = set.renamed(to);
         }
         if let Stage::Read(ledger) | Stage::Bury(ledger) = &mut self.stage {
@@ -73,13 +67,7 @@ impl Scan {
     }
 
     /// Hands `emit` what may come of the next act.
-    pub fn step(
-        self,
-        world: &World,
-        bounds: &Bounds,
-        who: usize,
-        mut emit: impl FnMut(Step, World, Scan),
-    ) {
+    pub fn step(self, world: &World, bounds: &Bounds, who: usize, mut emit: impl FnMut(Step, World, Scan)) {
         let at_once = bounds.has(Weakening::LedgersVanishAmidListings);
         let mut next = *world;
         let mut scan = self;
@@ -177,21 +165,13 @@ impl Scan {
     /// Moves on once every name of the last listing has been looked at.
     fn settled(mut self, bounds: &Bounds) -> Scan {
         if self.stage == Stage::Look && self.todo.is_empty() {
-            self.stage = if bounds.has(Weakening::ScanListsOnce) {
-                Stage::Leave
-            } else {
-                Stage::List
-            };
+            self.stage = if bounds.has(Weakening::ScanListsOnce) { Stage::Leave } else { Stage::List };
         }
         self
     }
 
     /// Over; only the outcome is kept.
     fn over(self) -> Scan {
-        Scan {
-            stage: Stage::Done,
-            named: self.named,
-            ..Scan::default()
-        }
+        Scan { stage: Stage::Done, named: self.named, ..Scan::default() }
     }
 }

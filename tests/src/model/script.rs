@@ -163,14 +163,7 @@ fn export(bounds: &Bounds) -> &'static [Act] {
     match bounds.weakening {
         Some(Weakening::ExportUnlocked) => &[Open, CheckLinkCount, WriteTicket, NoteHandedOut],
         Some(Weakening::NoLinkCount) => &[Open, Lock, WriteTicket, NoteHandedOut, Unlock],
-        _ => &[
-            Open,
-            Lock,
-            CheckLinkCount,
-            WriteTicket,
-            NoteHandedOut,
-            Unlock,
-        ],
+        _ => &[Open, Lock, CheckLinkCount, WriteTicket, NoteHandedOut, Unlock],
     }
 }
 
@@ -198,22 +191,10 @@ fn attach(bounds: &Bounds) -> &'static [Act] {
 
 fn fork(bounds: &Bounds) -> &'static [Act] {
     match bounds.weakening {
-        Some(Weakening::ChildLedgerLinkedEmpty) => &[
-            MakeChildLedger,
-            LinkChildLedger,
-            CopyLedger,
-            Clone,
-            CloseChildLedger,
-        ],
-        Some(Weakening::ParentKeepsChildLedger) => {
-            &[MakeChildLedger, CopyLedger, LinkChildLedger, Clone]
+        Some(Weakening::ChildLedgerLinkedEmpty) => {
+            &[MakeChildLedger, LinkChildLedger, CopyLedger, Clone, CloseChildLedger]
         }
-        _ => &[
-            MakeChildLedger,
-            CopyLedger,
-            LinkChildLedger,
-            Clone,
-            CloseChildLedger,
-        ],
+        Some(Weakening::ParentKeepsChildLedger) => &[MakeChildLedger, CopyLedger, LinkChildLedger, Clone],
+        _ => &[MakeChildLedger, CopyLedger, LinkChildLedger, Clone, CloseChildLedger],
     }
 }

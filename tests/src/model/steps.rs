@@ -26,11 +26,7 @@ pub struct Step {
 
 /// Short for the struct.
 pub fn step(who: usize, act: Act, on: u8) -> Step {
-    Step {
-        who: who as u8,
-        act,
-        on,
-    }
+    Step { who: who as u8, act, on }
 }
 
 impl Step {
@@ -39,11 +35,7 @@ impl Step {
         let on_process = self.act.on_process();
         Step {
             who: names[usize::from(self.who)],
-            on: if on_process {
-                names[usize::from(self.on)]
-            } else {
-                self.on
-            },
+            on: if on_process { names[usize::from(self.on)] } else { self.on },
             ..self
         }
     }
@@ -116,9 +108,7 @@ pub fn waits_for(world: &World, bounds: &Bounds, who: usize) -> Option<Set> {
 /// A child nobody is forking.
 fn unborn(world: &World) -> Option<usize> {
     let taken = |child: usize| {
-        world.processes.iter().any(
-            |process| matches!(process.op, Op::Errand(errand) if errand.child() == Some(child)),
-        )
+        world.processes.iter().any(|process| matches!(process.op, Op::Errand(errand) if errand.child() == Some(child)))
     };
     (0..PROCESSES).find(|&child| world.processes[child].life == Life::Unborn && !taken(child))
 }

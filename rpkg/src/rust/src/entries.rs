@@ -31,6 +31,7 @@ macro_rules! entries {
             )*
         }
         $(
+            #[allow(clippy::too_many_arguments, reason = "as many as the R function has")]
             fn $name(r: R, $($argument: Sexp),*) -> Result<Sexp> {
                 #[allow(clippy::redundant_closure_call, reason = "the macro's way to bind `r`")]
                 ($body)(r)
