@@ -40,7 +40,20 @@ pub(crate) fn within(r: R, directory: Sexp) -> Result<Store> {
     at(&default_store_path(Some(&absolute.unwrap_or(named))))
 }
 
-/// The store at a path that a reference names.
-pub(crate) fn at(path: &Path) -> Result<Store> {
+fn at(path: &Path) -> Result<Store> {
     Ok(Store::open(path)?)
+}
+
+/// The store at a path that a reference names. One that is not there is not made.
+pub(crate) fn existing(path: &Path) -> Result<Store> {
+    if !path.exists() {
+        let store = path.display();
+        return Err(Failure::new(
+            "gone",
+            format!(
+                "the store '{store}' of a shared object is not there; share the object in a store that this process can see"
+            ),
+        ));
+    }
+    at(path)
 }

@@ -4,7 +4,7 @@ use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::by_element;
-use crate::element;
+use crate::element::{Element, is_vector};
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
@@ -71,7 +71,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
     let flags = options.flags;
-    if element::is_vector(x.kind()) && x.len(r)? < options.min_length {
+    if is_vector(x.kind()) && x.len(r)? < options.min_length {
         return Ok(x);
     }
     let session = Session::new(r, options);
@@ -94,10 +94,19 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     if thaw {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     }
-    let same = by_element!(x.kind(), E => shared.alias::<E>(r, new)?, return Ok(x));
+    let same = by_element!(x.kind(), E => again::<E>(r, shared, new)?, return Ok(x));
     // SAFETY: both R objects.
     call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;
     Ok(Sexp(same.sexp()))
+}
+
+/// Another object for the same data. Over a frozen segment it has private bytes of its own, should they ever be needed; a write-through one
+/// has none.
+fn again<E: Element>(r: R, shared: Object, flags: Flags) -> Result<Object> {
+    match shared.view().span().filter(|span| span.segment.mode() == Mode::Frozen) {
+        Some(span) => Object::new::<E>(r, View::new(span, shared.view().len()), flags),
+        None => shared.alias::<E>(r, flags),
+    }
 }
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
@@ -180,7 +189,8 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
     let frozen = object.view().span().is_none_or(|span| span.segment.mode() == Mode::Frozen);
     if !flags.contains(Flags::COPY_ON_WRITE) && frozen {
         let options = ShareOptions { flags, min_length: 0, must_work: false, ..ShareOptions::usual(r) };
-        let live = share_new(r, Sexp(object.sexp()), stores::usual(r)?, options)?;
+        let store = object.view().span().and_then(|span| span.segment.lease().map(|lease| lease.store()));
+        let live = share_new(r, Sexp(object.sexp()), store.map_or_else(|| stores::usual(r), Ok)?, options)?;
         if let Some(live) = Object::find(live.0) {
             object.become_like(live);
             object.freeze();
