@@ -3,7 +3,7 @@
 //! - [`guard`] wraps everything R calls. Inside it code is ordinary Rust: it returns [`Result`], it may panic, its destructors run.
 //! - [`call`] wraps everything of R's that may raise an error. A jump becomes `Err(Failure::Jump)`, which travels up by `?` and goes on as
 //!   R's own jump once `guard` has nothing left to drop.
-//! - What is allocated through [`keep`] stays protected until the outermost `guard` it happened in returns.
+//! - What is allocated through `R::keep` stays protected until the outermost `guard` it happened in returns.
 //!
 //! R runs on one thread; nothing here is called from another. [`R`] is the proof of it: `guard` makes the only ones.
 

@@ -12,7 +12,7 @@ pub trait Host: Sized {
     /// A number below 32 for the value's type, by which strategies are looked up. R's is its SEXPTYPE.
     fn kind(&self, value: Self::Value) -> u8;
 
-    /// The value's class for a message, as in "class <name>".
+    /// The value's class for a message, as in "class `<name>`".
     fn describe(&self, value: Self::Value) -> String;
 
     /// Equal for two values that are one object, so that a shared part is written once; `None` if that means nothing.

@@ -7,6 +7,11 @@
 #' Sharing an object that is shared already, with the same flags, returns it and costs nothing. Sharing a list shares its elements;
 #' the list itself stays a plain one.
 #'
+#' @details
+#' An argument that is `NULL` (the default) takes its value from the option of the same name, `options(cowshed.copyOnWrite = )` and so
+#' on. Without one they are, in order, `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3, and memory. The flags of an object that is shared
+#' already stay as they are unless an argument says otherwise.
+#'
 #' @param x The object: a raw, logical, integer, double or complex vector of any length (matrices, arrays, factors, dates and other
 #'   classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is `TRUE`.
 #' @param ... For methods. `share(x, ...)` refuses arguments it does not know.
@@ -19,9 +24,6 @@
 #' @param mustWork `TRUE`: an object that cannot be shared is an error.
 #' @param minLength Vectors with fewer elements are not shared.
 #' @param store A directory for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
-#'
-#' An argument that is `NULL` (the default) takes its value from the option of the same name, `options(cowshed.copyOnWrite = )` and so
-#' on; without one they are `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3 and memory. For an object that is shared already, the flags it has.
 #' @return The shared object.
 #' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store; the message says how much was
 #'   asked for and how much is free. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
