@@ -90,6 +90,10 @@ impl Host for Session {
         Some(value.0 as usize)
     }
 
+    fn descend(&self) -> Result<()> {
+        self.r.check_stack()
+    }
+
     fn poll(&self) -> Result<()> {
         // SAFETY: raises R's interrupt, which `call` catches.
         call(self.r, || unsafe { sys::R_CheckUserInterrupt() })

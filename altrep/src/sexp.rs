@@ -141,6 +141,12 @@ impl R {
         self.keep(value).map(Sexp)
     }
 
+    /// Sees to it that the stack holds another level of a walk, with R's functions below it.
+    pub(crate) fn check_stack(self) -> Result<()> {
+        // SAFETY: raises R's own error about the C stack, which `call` catches.
+        call(self, || unsafe { sys::R_CheckStack2(32 << 10) })
+    }
+
     /// TRUE or FALSE.
     ///
     /// # Errors

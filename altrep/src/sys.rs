@@ -70,6 +70,7 @@ unsafe extern "C-unwind" {
     pub fn Rf_shallow_duplicate(x: SEXP) -> SEXP;
     pub fn Rf_GetOption1(name: SEXP) -> SEXP;
     pub fn R_CheckUserInterrupt();
+    pub fn R_CheckStack2(bytes: usize);
     pub fn R_MakeExternalPtr(p: *mut c_void, tag: SEXP, protect: SEXP) -> SEXP;
     pub fn R_RegisterCFinalizerEx(x: SEXP, fun: unsafe extern "C-unwind" fn(SEXP), on_exit: c_int);
     pub fn R_new_altrep(class: R_altrep_class_t, data1: SEXP, data2: SEXP) -> SEXP;

@@ -162,6 +162,7 @@ pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
         return Ok(shared.view().is_shared());
     }
     if x.kind() == sys::VECSXP {
+        r.check_stack()?;
         for i in 0..x.len(r)? {
             if r.scope(|| any_shared(r, x.element(r, i)?))? {
                 return Ok(true);

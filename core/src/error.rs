@@ -225,6 +225,12 @@ pub enum DispatchError {
         /// The value, described.
         what: String,
     },
+    /// Lists in lists in lists.
+    #[error("the object is nested more than {deepest} levels deep; share its parts")]
+    TooDeep {
+        /// The limit.
+        deepest: usize,
+    },
     /// A segment needs a strategy that is not registered here.
     #[error(
         "segment {id} needs the sharing strategy '{name}', which this process does not have; install and load the package that provides it"

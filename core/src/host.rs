@@ -2,6 +2,9 @@
 
 use crate::{AttachError, CreateError, DispatchError, Encoder, NodeId, Opener};
 
+/// Values nested deeper than this are neither written nor opened: both walk on the stack, and a hostile table can hold a cycle.
+pub(crate) const DEEPEST: usize = 4_000;
+
 /// A host language, seen from a segment: R, or the fake one of the tests.
 pub trait Host: Sized {
     /// A value, as the host handles one. The host keeps it alive while the encoder or opener works on it.
@@ -17,6 +20,11 @@ pub trait Host: Sized {
 
     /// Equal for two values that are one object, so that a shared part is written once; `None` if that means nothing.
     fn identity(&self, value: Self::Value) -> Option<usize>;
+
+    /// Called before each level of nesting. An error says that the stack would not hold another one.
+    fn descend(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// Called now and then during long work. An error ends the work and leaves nothing behind.
     fn poll(&self) -> Result<(), Self::Error>;

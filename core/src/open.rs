@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::host::DEEPEST;
 use crate::{DispatchError, Flags, Host, Node, NodeId, Registry, Segment, Shareable};
 
 /// Opens a node of a segment as a value of the host.
@@ -25,10 +26,6 @@ pub struct Opener<'a, H: Host + 'static> {
     flags: Flags,
     depth: usize,
 }
-
-/// Nesting deeper than this is a cycle or nonsense: a format that is sound never has a chain longer than its nodes, and the stack
-/// of the host ends long before 2^32.
-const DEEPEST: usize = 5_000;
 
 impl<'a, H: Host> Opener<'a, H> {
     /// An opener whose views get `flags`.
@@ -61,9 +58,11 @@ impl<'a, H: Host> Opener<'a, H> {
         let Some(strategy) = self.registry.by_name(name) else {
             return Err(DispatchError::Unknown { id: self.segment.id(), name: name.to_owned() }.into());
         };
+        // A chain without a cycle is no longer than the nodes there are.
         if self.depth > DEEPEST.min(self.segment.table().len()) {
-            return Err(self.bad(node, "it is nested deeper than the segment has nodes").into());
+            return Err(self.bad(node, "it is nested too deep").into());
         }
+        self.host.descend()?;
         self.depth += 1;
         let value = f(strategy, self);
         self.depth -= 1;
