@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Backing, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table};
+use crate::format::DEEPEST;
+use crate::{Backing, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table};
 
 /// Shares a value: chooses strategies, writes, seals. Nothing is left behind on an error.
 ///
@@ -18,7 +19,8 @@ pub fn share<H: Host, B: Backing>(
 ) -> Result<Arc<Segment>, H::Error> {
     let mode = if flags.contains(Flags::COPY_ON_WRITE) { Mode::Frozen } else { Mode::WriteThrough };
     let mut writer = backing.writer(mode)?;
-    let mut encoder = Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::new() };
+    let mut encoder =
+        Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::new(), depth: 0 };
     let root = encoder.encode(value)?;
     let table = encoder.table;
     Ok(backing.seal(writer, table, root)?)
@@ -32,6 +34,7 @@ pub struct Encoder<'a, H: Host + 'static> {
     table: Table,
     /// Nodes of values met before, by identity.
     seen: HashMap<usize, NodeId>,
+    depth: usize,
 }
 
 /// Elements streamed at a time when a source has no pointer: what a core's own cache holds.
@@ -49,7 +52,13 @@ impl<H: Host> Encoder<'_, H> {
         if let Some(node) = identity.and_then(|i| self.seen.get(&i)) {
             return Ok(*node);
         }
-        let node = self.registry.choose(self.host, value)?.encode(self.host, value, self)?;
+        if self.depth == DEEPEST {
+            return Err(DispatchError::TooDeep { what: self.host.describe(value), deepest: DEEPEST }.into());
+        }
+        self.depth += 1;
+        let node = self.registry.choose(self.host, value)?.encode(self.host, value, self);
+        self.depth -= 1;
+        let node = node?;
         if let Some(identity) = identity {
             self.seen.insert(identity, node);
         }

@@ -222,6 +222,16 @@ pub enum DispatchError {
         /// The value, described.
         what: String,
     },
+    /// Values within values, too many.
+    #[error(
+        "an object of {what} lies more than {deepest} levels deep in the object shared; share the inner parts one by one"
+    )]
+    TooDeep {
+        /// The value, described.
+        what: String,
+        /// Levels there may be.
+        deepest: usize,
+    },
     /// A segment needs a strategy that is not registered here.
     #[error(
         "segment {id} needs the sharing strategy '{name}', which this process does not have; install and load the package that provides it"

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::format::DEEPEST;
 use crate::{DispatchError, Flags, Host, Node, NodeId, Registry, Segment};
 
 /// Opens a node of a segment as a value of the host.
@@ -26,10 +27,6 @@ pub struct Opener<'a, H: Host + 'static> {
     depth: usize,
 }
 
-/// Nesting deeper than this is a cycle or nonsense: a format that is sound never has a chain longer than its nodes, and the stack
-/// of the host ends long before 2^32.
-const DEEPEST: usize = 5_000;
-
 impl<'a, H: Host> Opener<'a, H> {
     /// An opener whose views get `flags`.
     pub fn new(host: &'a H, registry: &'a Registry<H>, segment: &'a Arc<Segment>, flags: Flags) -> Self {
@@ -45,8 +42,8 @@ impl<'a, H: Host> Opener<'a, H> {
         let Some(strategy) = self.registry.by_name(name) else {
             return Err(DispatchError::Unknown { id: self.segment.id(), name: name.to_owned() }.into());
         };
-        if self.depth > DEEPEST.min(self.segment.table().len()) {
-            return Err(self.bad(node, "it is nested deeper than the segment has nodes").into());
+        if self.depth >= DEEPEST.min(self.segment.table().len()) {
+            return Err(self.bad(node, "it is nested deeper than a segment can be").into());
         }
         self.depth += 1;
         let value = strategy.open(self.host, node, self);
