@@ -67,7 +67,7 @@ impl Ledger {
         for (place, id) in bytes[SLOTS_AT as usize..].chunks_exact_mut(SLOT).zip(&slots) {
             place.copy_from_slice(&id.bytes());
         }
-        unnamed.file().write_all_at(&bytes, 0)?;
+        sys::write_at(unnamed.file(), &bytes, 0)?;
         let path = dir.join(SegmentId::random().to_string());
         let file = unnamed.link(&path)?;
         let mut ledger = Ledger { file, path, slots, free: Vec::new() };
@@ -88,7 +88,7 @@ impl Ledger {
                 // The new space is written before it is counted on, twice as much each time.
                 let old = self.slots.len();
                 let more = (old * SLOT).next_multiple_of(PAGE);
-                self.file.write_all_at(&vec![0; more], SLOTS_AT + (old * SLOT) as u64)?;
+                sys::write_at(&self.file, &vec![0; more], SLOTS_AT + (old * SLOT) as u64)?;
                 self.grow_to(old + more / SLOT);
                 self.free.pop().expect("just grown")
             }
@@ -108,7 +108,7 @@ impl Ledger {
     }
 
     fn write(&mut self, place: u32, id: SegmentId) -> io::Result<()> {
-        self.file.write_all_at(&id.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
+        sys::write_at(&self.file, &id.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
         self.slots[place as usize] = id;
         Ok(())
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 pub use collect::Listed;
 pub use dir::default_store_path;
@@ -111,6 +111,21 @@ impl Store {
         ledger.enter(id).map_err(unusable)
     }
 
+    /// The same; a full store is swept first. Returns with the state locked, so that what is entered is also made live.
+    fn enter_with_room(&self, id: SegmentId) -> Result<(MutexGuard<'_, State>, Slot), StoreError> {
+        let mut state = self.0.state.lock();
+        let slot = match self.enter(&mut state, id) {
+            Err(StoreError::Unusable { source, .. }) if sys::is_full(&source) => {
+                drop(state);
+                self.sweep();
+                state = self.0.state.lock();
+                self.enter(&mut state, id)?
+            }
+            other => other?,
+        };
+        Ok((state, slot))
+    }
+
     /// Gives a finished file its name: publish, then link. `bytes`: what serves them in this process, if that is known already.
     pub(crate) fn publish(&self, finished: Finished, bytes: Option<Bytes>) -> Result<Arc<Segment>, CreateError> {
         let Finished { file, header, table, known } = finished;
@@ -123,8 +138,10 @@ impl Store {
                 source,
             })?,
         };
-        let mut state = self.0.state.lock();
-        let slot = self.enter(&mut state, id)?;
+        let (mut state, slot) = self.enter_with_room(id).map_err(|e| match e {
+            StoreError::Unusable { source, .. } if sys::is_full(&source) => self.write_failed(source, len),
+            other => other.into(),
+        })?;
         if let Err(e) = file.link(&self.segment_path(id)) {
             state.ledger.as_mut().expect("entered").clear(slot);
             return Err(self.write_failed(e, len));
@@ -158,8 +175,7 @@ impl Store {
             Unread::Io(source) => io("reading")(source),
         })?;
         let bytes = Bytes::open(locked.file(), header.file_len, header.mode, known).map_err(io("mapping"))?;
-        let mut state = self.0.state.lock();
-        let slot = self.enter(&mut state, id)?;
+        let (mut state, slot) = self.enter_with_room(id)?;
         let lease = Lease { store: *self, slot, maker: false, forks: 0 };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));
@@ -203,13 +219,23 @@ impl Store {
 
     /// The error for a write that failed: the store is full, or something else.
     pub(crate) fn write_failed(&self, source: io::Error, asked: u64) -> CreateError {
-        let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM];
         let path = self.0.path.clone();
-        if source.raw_os_error().is_some_and(|e| full.contains(&e)) {
+        if sys::is_full(&source) {
             let free = sys::free_bytes(&path).unwrap_or(0);
             return CreateError::Full { path, asked, free };
         }
         CreateError::Write { path, asked, source }
+    }
+
+    /// Does it, and if there is no room, once more after a sweep.
+    pub(crate) fn with_room<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match attempt() {
+            Err(e) if sys::is_full(&e) => {
+                self.sweep();
+                attempt()
+            }
+            other => other,
+        }
     }
 
     /// Sees to it before anything is written that `len` bytes fit, sweeping if they do not.
@@ -230,7 +256,7 @@ impl Backing for Store {
     type Writer = Writer;
 
     fn writer(&self, mode: Mode) -> Result<Writer, CreateError> {
-        let unnamed = |s: &Store| Writer::new(*s, &s.0.segments, mode);
+        let unnamed = |s: &Store| s.with_room(|| Writer::new(*s, &s.0.segments, mode));
         match unnamed(self) {
             // The store was wiped under us.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
