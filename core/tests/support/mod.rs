@@ -145,3 +145,40 @@ impl Dice {
         (self.roll() % n as u64) as usize
     }
 }
+
+/// Runs one test of this binary in a process of its own, where `ROLE` is set; fails if that fails, dies or hangs.
+pub fn in_a_process_of_its_own(test: &str, prepare: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) {
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("ROLE", test);
+    // SAFETY: the callers' closures make system calls only, which may be made after a fork.
+    unsafe { command.pre_exec(prepare) };
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{test}: {status}");
+            return;
+        }
+        if start.elapsed() > Duration::from_secs(45) {
+            child.kill().unwrap();
+            panic!("{test}: hangs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether this process was started by [`in_a_process_of_its_own`] for `test`.
+pub fn is_role(test: &str) -> bool {
+    std::env::var("ROLE").is_ok_and(|role| role == test)
+}
+
+/// Sets a limit of this process, soft and hard.
+pub fn limit(resource: libc::__rlimit_resource_t, to: u64) -> std::io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
+    // SAFETY: `limit` lives over the call.
+    match unsafe { libc::setrlimit(resource, &limit) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
