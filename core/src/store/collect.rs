@@ -35,8 +35,9 @@ impl Store {
     /// Collects what waits, and sweeps if that was long ago. Called from share and attach.
     pub(super) fn tidy(&self) {
         let now = sys::now();
+        // Another thread may have swept since.
         let mut state = self.0.state.lock();
-        if now - state.swept < SWEEP_EVERY {
+        if now.saturating_sub(state.swept) < SWEEP_EVERY {
             return;
         }
         state.swept = now;

@@ -69,16 +69,23 @@ impl Store {
     /// # Errors
     /// The directory cannot be made, or belongs to somebody else, or has no working locks.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        // Absolute, because a process may change its directory; and `dir/` would follow a symlink that `dir` does not.
+        let path = std::path::absolute(path).map_err(|source| StoreError::Unusable {
+            path: path.to_owned(),
+            what: "finding its directory",
+            source,
+        })?;
+        let path: PathBuf = path.components().collect();
         let mut stores = fork::STORES.lock();
         if let Some(store) = stores.iter().find(|s| s.0.path == path) {
             return Ok(*store);
         }
-        dir::prepare(path)?;
+        dir::prepare(&path)?;
         fork::install();
         let inner = Inner {
-            path: path.to_owned(),
             segments: path.join(dir::SEGMENTS),
             ledgers: path.join(dir::LEDGERS),
+            path,
             state: Mutex::default(),
         };
         // For the process's life: forks and exits must find every store, and a process has a handful.
