@@ -112,6 +112,13 @@ pub(crate) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
     }
 }
 
+/// Gives the lock back. Closing is not enough where something else keeps the opening: a mapping made of it, or a child forked meanwhile
+/// by another thread. Never for a ledger, whose lock a fork shares.
+pub(crate) fn unlock(file: &File) {
+    // Nothing to do about a failure: it is the lock of this opening, or none.
+    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+}
+
 /// Names a file has. 0: unlinked, though this opening still reads it.
 pub(crate) fn links(file: &File) -> io::Result<u64> {
     Ok(rustix::fs::fstat(file)?.st_nlink as u64)

@@ -47,3 +47,9 @@ impl Locked {
         patches.into_iter().flatten().try_for_each(|(at, bytes)| sys::write_at(&self.0, &bytes, CONTROL_AT + at))
     }
 }
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        sys::unlock(&self.0);
+    }
+}

@@ -149,9 +149,13 @@ impl Store {
             StoreError::Unusable { source, .. } if sys::is_full(&source) => self.write_failed(source, len),
             other => other.into(),
         })?;
-        if let Err(e) = file.link(&self.segment_path(id)) {
-            state.ledger.as_mut().expect("entered").clear(slot);
-            return Err(self.write_failed(e, len));
+        match file.link(&self.segment_path(id)) {
+            // Locked while it had a dotted name; the mapping would keep it so.
+            Ok(file) => sys::unlock(&file),
+            Err(e) => {
+                state.ledger.as_mut().expect("entered").clear(slot);
+                return Err(self.write_failed(e, len));
+            }
         }
         let lease = Lease { store: *self, slot, maker: true, forks: fork::count() };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
