@@ -2,15 +2,26 @@
 //!
 //! `prepare` runs in the parent before the fork and takes our locks, so the child gets them unlocked-to-be; `parent` and `child` run after it.
 
-use std::sync::Once;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{MutexGuard, Once};
 
-use parking_lot::Mutex;
-
-use super::Store;
+use super::lock::Lock;
+use super::{State, Store};
 
 /// Every store this process has opened.
-pub(super) static STORES: Mutex<Vec<Store>> = Mutex::new(Vec::new());
+pub(super) static STORES: Lock<Vec<Store>> = Lock::new(Vec::new());
+
+/// Our locks over a fork: no other thread is halfway through anything, in the parent or in what the child inherits.
+struct Held {
+    states: Vec<MutexGuard<'static, State>>,
+    _stores: MutexGuard<'static, Vec<Store>>,
+}
+
+thread_local! {
+    /// The hooks of a fork run on the thread that forks, in the child too.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
 
 /// Forks on the way from the first process that opened a store to this one, this one's own included.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -41,14 +52,12 @@ pub(super) fn install() {
 extern "C" fn prepare() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     let stores = STORES.lock();
-    for store in stores.iter() {
-        let mut state = store.0.state.lock();
+    let mut states: Vec<_> = stores.iter().map(|store| store.0.state.lock()).collect();
+    for state in &mut states {
         // An empty ledger has nothing to pass on: the child makes its own when it needs one.
         state.childs = state.ledger.as_ref().filter(|l| !l.is_empty()).and_then(|l| l.twin().ok());
-        // Held over the fork, so that no other thread is halfway through; `after` unlocks.
-        std::mem::forget(state);
     }
-    std::mem::forget(stores);
+    HELD.set(Some(Held { states, _stores: stores }));
 }
 
 extern "C" fn parent() {
@@ -65,17 +74,9 @@ extern "C" fn child() {
     });
 }
 
-fn after(f: impl Fn(&mut super::State)) {
-    // SAFETY: `prepare` locked and forgot the guard on this same thread, so the data is ours.
-    let stores = unsafe { &*STORES.data_ptr() };
-    for store in stores {
-        // SAFETY: as above.
-        f(unsafe { &mut *store.0.state.data_ptr() });
-        // SAFETY: as above; this thread holds the lock.
-        unsafe { store.0.state.force_unlock() };
-    }
-    // SAFETY: as above.
-    unsafe { STORES.force_unlock() };
+fn after(f: impl Fn(&mut State)) {
+    let mut held = HELD.take();
+    held.iter_mut().flat_map(|h| &mut h.states).for_each(|state| f(state));
 }
 
 extern "C" fn at_exit() {

@@ -175,6 +175,7 @@ fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<()> {
         other => other?,
     };
     if sys::try_lock(&file, false)? {
+        sys::unlock(&file);
         return match std::fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),

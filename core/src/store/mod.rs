@@ -10,16 +10,15 @@ mod control;
 mod dir;
 mod fork;
 mod ledger;
+mod lock;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
-
-use parking_lot::{Mutex, MutexGuard};
 
 pub use collect::Listed;
 pub use dir::default_store_path;
@@ -29,6 +28,7 @@ use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
 use crate::{AttachError, CreateError, FormatError, Header, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
 use ledger::{Ledger, Slot};
+use lock::Lock;
 
 /// A directory of segments. Cheap to copy; opened once per process and path, for the process's life.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ struct Inner {
     path: PathBuf,
     segments: PathBuf,
     ledgers: PathBuf,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl Store {
             segments: path.join(dir::SEGMENTS),
             ledgers: path.join(dir::LEDGERS),
             path,
-            state: Mutex::default(),
+            state: Lock::default(),
         };
         // For the process's life: forks and exits must find every store, and a process has a handful.
         let store = Store(Box::leak(Box::new(inner)));
