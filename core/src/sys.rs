@@ -143,6 +143,11 @@ pub(crate) fn is_full(e: &io::Error) -> bool {
     e.raw_os_error().is_some_and(|e| full.contains(&e))
 }
 
+/// Whether the process, or the machine, has all the files open that it may.
+pub(crate) fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Keeps SIGXFSZ from this thread while it lives: over the process's file size limit a write shall fail, not kill.
 ///
 /// By the thread's mask: the disposition is the whole process's, so two threads that change and restore it would undo each other.
