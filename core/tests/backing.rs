@@ -260,7 +260,8 @@ fn an_interrupted_encode_leaves_nothing<B: Backing>(backing: &B, left: impl Fn()
     let polls = host.polls.get();
     assert!(polls >= 5, "long work polls: {polls}");
     for at in 1..=polls {
-        (host.polls.set(0), host.interrupt_at.set(at));
+        host.polls.set(0);
+        host.interrupt_at.set(at);
         let error = write(backing, &host, root, Flags::default()).unwrap_err();
         assert!(matches!(error, FakeError::Interrupted), "{error}");
         assert_eq!(left(), 0);

@@ -49,6 +49,22 @@ fn a_segment_is_read_in_another_process() {
 }
 
 #[test]
+fn a_sealed_draft_is_read_in_another_process() {
+    let stage = Stage::new();
+    let (mut a, mut b) = (stage.puppet(), stage.puppet());
+    for n in SIZES {
+        let id = a.ask(&format!("draft x 1 {n}"));
+        let ticket = a.ask(&format!("export x {LONG}"));
+        a.ask("drop x");
+        b.expect(&format!("attach x {id} {ticket}"), "attached");
+        b.expect(&format!("plain x 1 {n}"), "right");
+    }
+    a.leave("exit");
+    b.leave("exit");
+    assert_eq!(stage.left(), (0, 0));
+}
+
+#[test]
 fn a_write_through_segment_shows_every_process_every_write() {
     let stage = Stage::new();
     let (mut a, mut b) = (stage.puppet(), stage.puppet());

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cowshed_core::fake::{Fake, Value, registry};
-use cowshed_core::{AttachError, Backing, Flags, Mode, Segment, SegmentId, Sink, Store, Ticket, Writer, open, share};
+use cowshed_core::{
+    AttachError, Backing, Draft, Flags, Mode, Node, Segment, SegmentId, Sink, Store, Ticket, Writer, open, share,
+};
 
 use super::{Dice, Dir};
 
@@ -282,6 +284,26 @@ fn act(state: &mut State, line: &str) -> String {
                 Err(e) => format!("error: {e}"),
             }
         }
+        // draft NAME SEED N: made empty, filled through its pointer, sealed.
+        "draft" => {
+            let host = Fake::default();
+            let bytes = plain_numbers(number(2), number(3) as usize);
+            let draft = Draft::new(store, &vec![0; bytes.len()]).unwrap();
+            // SAFETY: the draft is as long, and nobody else has it.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), draft.pointer(), bytes.len()) };
+            let segment = draft.seal("fake.numbers", Node { length: number(3), ..Node::default() }).unwrap();
+            assert!(open(&host, registry(), &segment, segment.root()).is_ok());
+            let id = segment.id().to_string();
+            held.insert(words[1].to_owned(), segment);
+            id
+        }
+        // plain NAME SEED N: whether it is that draft.
+        "plain" => {
+            let segment = &held[words[1]];
+            let payload = segment.table().node(segment.root()).payload;
+            let right = segment.frozen(payload) == Some(&plain_numbers(number(2), number(3) as usize)[..]);
+            if right { "right" } else { "wrong" }.to_owned()
+        }
         // attach NAME ID TICKET
         "attach" => match store.attach(SegmentId::parse(words[2]).unwrap(), Ticket::from_bits(number(3))) {
             Ok(segment) => {
@@ -332,6 +354,11 @@ fn act(state: &mut State, line: &str) -> String {
         }
         other => format!("error: what is {other}?"),
     }
+}
+
+fn plain_numbers(seed: u64, n: usize) -> Vec<u8> {
+    let mut dice = Dice(seed);
+    (0..n).flat_map(|_| ((dice.roll() >> 20) as f64).to_ne_bytes()).collect()
 }
 
 fn first_number(segment: &Segment, set: Option<f64>) -> String {
