@@ -267,6 +267,7 @@ fn overlays_of_a_process_and_its_forked_child_are_two() {
     // SAFETY: the child does what any thread may, and leaves by _exit.
     let child = unsafe { libc::fork() };
     if child == 0 {
+        support::end_this_process_in_time();
         let inherited = overlay.pages_written() == Some(1) && bytes(&overlay, payload)[0] == !before[0];
         write(&overlay, 0, before[0]);
         write(&overlay, 500_000, !before[500_000]);
@@ -352,6 +353,76 @@ fn a_draft_given_up_leaves_nothing() {
     let shed = Shed::new();
     for size in SIZES {
         fill(&Draft::new(shed.store, &vec![0; size]).unwrap(), 1);
+        assert_eq!(shed.left(), 0);
+    }
+}
+
+#[test]
+fn a_draft_of_a_process_and_its_forked_child_are_two() {
+    // It was one mapping, shared: each saw what the other wrote, and whoever sealed it froze bytes that the other went on writing. The
+    // second to seal it failed, because it had the same name.
+    const ME: &str = "a_draft_of_a_process_and_its_forked_child_are_two";
+    if !support::is_role(ME) {
+        return support::in_a_process_of_its_own(ME, || Ok(()));
+    }
+    let shed = Shed::new();
+    for size in SIZES {
+        for child_first in [true, false] {
+            let draft = Draft::new(shed.store, &vec![0; size]).unwrap();
+            let before = fill(&draft, 1);
+            let read = |at: usize| {
+                // SAFETY: within the draft.
+                unsafe { draft.pointer().add(at).read_volatile() }
+            };
+            let put = |at: usize, byte| {
+                // SAFETY: within the draft.
+                unsafe { draft.pointer().add(at).write_volatile(byte) }
+            };
+            let (up, down) = (std::os::unix::net::UnixStream::pair().unwrap(), !before[0]);
+            let (mut ours, mut theirs) = up;
+            let wait = |stream: &mut std::os::unix::net::UnixStream| {
+                let mut byte = [0];
+                std::io::Read::read_exact(stream, &mut byte).unwrap();
+            };
+            let tell = |stream: &mut std::os::unix::net::UnixStream| std::io::Write::write_all(stream, &[1]).unwrap();
+            // SAFETY: this process has one thread that does anything, and the child leaves by _exit.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                support::end_this_process_in_time();
+                if child_first {
+                    put(size - 1, !before[size - 1]);
+                    tell(&mut theirs);
+                }
+                wait(&mut theirs);
+                let unseen = read(0) == before[0];
+                put(size - 1, !before[size - 1]);
+                let segment = seal(draft).unwrap();
+                let sealed = segment.frozen(segment.table().node(NodeId(0)).payload).unwrap();
+                let own = sealed[..size - 1] == before[..size - 1] && sealed[size - 1] == !before[size - 1];
+                let again = shed.other.attach(segment.id(), None).unwrap();
+                let same = again.frozen(segment.table().node(NodeId(0)).payload).unwrap() == sealed;
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(if unseen && own && same { 0 } else { 1 }) }
+            }
+            if child_first {
+                wait(&mut ours);
+            }
+            assert_eq!(read(size - 1), before[size - 1], "{size}: the child's write is its own");
+            put(0, down);
+            tell(&mut ours);
+            let mut status = 0;
+            // SAFETY: `status` lives over the call. The whole process is under the watch of its starter.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!(status, 0, "{size}: the child found something wrong");
+            let pointer = draft.pointer().cast_const();
+            let segment = seal(draft).unwrap();
+            let payload = segment.table().node(NodeId(0)).payload;
+            assert_eq!(segment.payload(payload), pointer, "the pointer stays valid");
+            let other = shed.other.attach(segment.id(), None).unwrap();
+            for sealed in [&segment, &other].map(|s| s.frozen(payload).unwrap()) {
+                assert!(sealed[0] == down && sealed[1..] == before[1..], "{size}");
+            }
+        }
         assert_eq!(shed.left(), 0);
     }
 }

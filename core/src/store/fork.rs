@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
-use super::lock::Lock;
 use super::{State, Store};
+use crate::lock::Lock;
+use crate::segment::{DraftsHeld, drafts_before_fork};
 
 /// Every store this process has opened.
 pub(super) static STORES: Lock<Vec<Store>> = Lock::new(Vec::new());
@@ -16,6 +17,7 @@ pub(super) static STORES: Lock<Vec<Store>> = Lock::new(Vec::new());
 struct Held {
     states: Vec<MutexGuard<'static, State>>,
     _stores: MutexGuard<'static, Vec<Store>>,
+    _drafts: DraftsHeld,
 }
 
 thread_local! {
@@ -57,7 +59,7 @@ extern "C" fn prepare() {
         // An empty ledger has nothing to pass on: the child makes its own when it needs one.
         state.childs = state.ledger.as_ref().filter(|l| !l.is_empty()).and_then(|l| l.twin().ok());
     }
-    HELD.set(Some(Held { states, _stores: stores }));
+    HELD.set(Some(Held { states, _stores: stores, _drafts: drafts_before_fork() }));
 }
 
 extern "C" fn parent() {

@@ -10,7 +10,6 @@ mod control;
 mod dir;
 mod fork;
 mod ledger;
-mod lock;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,11 +23,11 @@ pub use collect::Listed;
 pub use dir::default_store_path;
 
 use crate::format::DATA_AT;
+use crate::lock::Lock;
 use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
 use crate::{AttachError, CreateError, FormatError, Header, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
 use ledger::{Ledger, Slot};
-use lock::Lock;
 
 /// A directory of segments. Cheap to copy; opened once per process and path, for the process's life.
 #[derive(Clone, Copy)]

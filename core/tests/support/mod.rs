@@ -1,12 +1,11 @@
-//! What the tests around core share: directories that go away, a small file system, a watchdog, a random number.
+//! What the tests around core share: directories that go away, a small file system, processes that cannot hang, a random number.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod puppet;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A directory for one test, removed with all it has.
@@ -104,34 +103,6 @@ fn names(dir: &Path) -> Vec<String> {
     entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Ends the process, loudly, if the test is not over in time: a hang is a failure.
-pub struct Watchdog(Arc<AtomicBool>);
-
-impl Watchdog {
-    pub fn new(what: &'static str) -> Watchdog {
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&over);
-        std::thread::spawn(move || {
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(50) {
-                std::thread::sleep(Duration::from_millis(100));
-                if seen.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-            eprintln!("{what}: hangs");
-            std::process::abort();
-        });
-        Watchdog(over)
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// The same numbers in every run (SplitMix64).
 pub struct Dice(pub u64);
 
@@ -183,4 +154,10 @@ pub fn limit(resource: libc::__rlimit_resource_t, to: u64) -> std::io::Result<()
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }
+}
+
+/// For a forked child: whatever its parent does, it does not stay.
+pub fn end_this_process_in_time() {
+    // SAFETY: a signal later; its default action ends the process.
+    unsafe { libc::alarm(30) };
 }
