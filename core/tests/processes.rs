@@ -739,3 +739,52 @@ fn a_fork_while_threads_share_leaves_child_and_others_free_to_work() {
     other.kill();
     stage.expect_empty_after_a_sweep();
 }
+
+#[test]
+fn threads_of_one_process_attach_share_and_sweep_together() {
+    // A thread that waited while another swept subtracted the later time from the earlier, and panicked.
+    const ME: &str = "threads_of_one_process_attach_share_and_sweep_together";
+    if !support::is_role(ME) {
+        return support::in_a_process_of_its_own(ME, || Ok(()));
+    }
+    use cowshed_core::fake::{Fake, registry};
+    use cowshed_core::{Flags, Store, open, share};
+    let dir = Dir::memory();
+    let store = Store::open(&dir.store()).unwrap();
+    // The same directory by another spelling: attaching there is attaching in another process.
+    let other = Store::open(&dir.path().join("..").join(dir.path().file_name().unwrap()).join("store")).unwrap();
+    let make = |seed: usize, n: usize| {
+        let host = Fake::default();
+        share(&host, registry(), &store, host.numbers(&vec![seed as f64; n]), Flags::default()).unwrap()
+    };
+    let kept: Vec<_> = (0..10).map(|i| make(i, [5, 5_000, 200_000][i % 3])).collect();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let (kept, make) = (&kept, &make);
+            scope.spawn(move || {
+                let mut dice = support::Dice(thread);
+                while start.elapsed() < Duration::from_millis(1500) {
+                    let i = dice.below(kept.len());
+                    let segment = [store, other][dice.below(2)].attach(kept[i].id(), None).unwrap();
+                    let (host, payload) = (Fake::default(), segment.table().node(segment.root()).payload);
+                    assert_eq!(segment.frozen(payload).unwrap()[..8], (i as f64).to_ne_bytes());
+                    match dice.below(6) {
+                        0 => drop(store.sweep()),
+                        1 => drop(make(i, 200_000)),
+                        2 => drop(open(&host, registry(), &make(i, 5), segment.root()).unwrap()),
+                        3 => drop(other.export(&segment, Duration::from_micros(1)).unwrap().expect("it is held")),
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    store.sweep();
+    other.sweep();
+    store.sweep();
+    assert_eq!(support::segments(&dir.store()).len(), kept.len());
+    drop(kept);
+    store.sweep();
+    assert_eq!(support::segments(&dir.store()).len(), 0);
+}
