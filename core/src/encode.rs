@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::host::DEEPEST;
+use crate::format::DEEPEST;
 use crate::{Backing, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table};
 
 /// Shares a value: chooses strategies, writes, seals. Nothing is left behind on an error.
@@ -52,13 +52,14 @@ impl<H: Host> Encoder<'_, H> {
         if let Some(node) = identity.and_then(|i| self.seen.get(&i)) {
             return Ok(*node);
         }
-        if self.depth > DEEPEST {
-            return Err(DispatchError::TooDeep { deepest: DEEPEST }.into());
+        if self.depth == DEEPEST {
+            return Err(DispatchError::TooDeep { what: self.host.describe(value), deepest: DEEPEST }.into());
         }
         self.host.descend()?;
         self.depth += 1;
-        let node = self.registry.choose(self.host, value)?.encode(self.host, value, self)?;
+        let node = self.registry.choose(self.host, value)?.encode(self.host, value, self);
         self.depth -= 1;
+        let node = node?;
         if let Some(identity) = identity {
             self.seen.insert(identity, node);
         }

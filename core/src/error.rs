@@ -225,10 +225,14 @@ pub enum DispatchError {
         /// The value, described.
         what: String,
     },
-    /// Lists in lists in lists.
-    #[error("the object is nested more than {deepest} levels deep; share its parts")]
+    /// Values within values, too many.
+    #[error(
+        "an object of {what} lies more than {deepest} levels deep in the object shared; share the inner parts one by one"
+    )]
     TooDeep {
-        /// The limit.
+        /// The value, described.
+        what: String,
+        /// Levels there may be.
         deepest: usize,
     },
     /// A segment needs a strategy that is not registered here.

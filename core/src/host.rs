@@ -2,9 +2,6 @@
 
 use crate::{AttachError, CreateError, DispatchError, Encoder, NodeId, Opener};
 
-/// Values nested deeper than this are neither written nor opened: both walk on the stack, and a hostile table can hold a cycle.
-pub(crate) const DEEPEST: usize = 4_000;
-
 /// A host language, seen from a segment: R, or the fake one of the tests.
 pub trait Host: Sized {
     /// A value, as the host handles one. The host keeps it alive while the encoder or opener works on it.

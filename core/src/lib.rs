@@ -28,6 +28,7 @@ mod flags;
 mod format;
 mod host;
 mod id;
+mod lock;
 mod open;
 mod segment;
 mod store;

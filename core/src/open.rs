@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::host::DEEPEST;
+use crate::format::DEEPEST;
 use crate::{DispatchError, Flags, Host, Node, NodeId, Registry, Segment, Shareable};
 
 /// Opens a node of a segment as a value of the host.
@@ -59,8 +59,8 @@ impl<'a, H: Host> Opener<'a, H> {
             return Err(DispatchError::Unknown { id: self.segment.id(), name: name.to_owned() }.into());
         };
         // A chain without a cycle is no longer than the nodes there are.
-        if self.depth > DEEPEST.min(self.segment.table().len()) {
-            return Err(self.bad(node, "it is nested too deep").into());
+        if self.depth >= DEEPEST.min(self.segment.table().len()) {
+            return Err(self.bad(node, "it is nested deeper than a segment can be").into());
         }
         self.host.descend()?;
         self.depth += 1;

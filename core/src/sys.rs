@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
@@ -116,12 +117,6 @@ pub(crate) fn lock_exclusive(file: &File) -> io::Result<()> {
     }
 }
 
-/// Gives a lock back. Never for a ledger: its description is shared with forked children.
-pub(crate) fn unlock(file: &File) {
-    // Cannot fail for a descriptor that is open.
-    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
-}
-
 /// Takes the lock if nobody has it.
 pub(crate) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
     let operation =
@@ -131,6 +126,13 @@ pub(crate) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Gives the lock back. Closing is not enough where something else keeps the opening: a mapping made of it, or a child forked meanwhile
+/// by another thread. Never for a ledger, whose lock a fork shares.
+pub(crate) fn unlock(file: &File) {
+    // Nothing to do about a failure: it is the lock of this opening, or none.
+    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
 }
 
 /// Names a file has. 0: unlinked, though this opening still reads it.
@@ -144,22 +146,73 @@ pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(s.f_bavail.saturating_mul(s.f_frsize))
 }
 
-/// Ignores SIGXFSZ while it lives: over the process's file size limit a write shall fail, not kill.
-pub(crate) struct NoFileSizeSignal(Option<libc::sighandler_t>);
+/// Writes all of it: `pwrite`, which tells a full store by an error where a mapping would by SIGBUS.
+pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    let _quiet = NoFileSizeSignal::new();
+    // write_all_at goes on where write(2) stopped: it takes at most 0x7ffff000 bytes at a time.
+    file.write_all_at(bytes, at)
+}
+
+/// Whether a write failed for want of room.
+pub(crate) fn is_full(e: &io::Error) -> bool {
+    let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM];
+    e.raw_os_error().is_some_and(|e| full.contains(&e))
+}
+
+/// Whether the process, or the machine, has all the files open that it may.
+pub(crate) fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Keeps SIGXFSZ from this thread while it lives: over the process's file size limit a write shall fail, not kill.
+///
+/// By the thread's mask: the disposition is the whole process's, so two threads that change and restore it would undo each other.
+struct NoFileSizeSignal(Option<libc::sigset_t>);
 
 impl NoFileSizeSignal {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-        // SAFETY: SIG_IGN is a valid disposition for SIGXFSZ.
-        NoFileSizeSignal(limit.map(|_| unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) }))
+        NoFileSizeSignal(limit.and_then(|_| {
+            let mut before = no_signals();
+            // SAFETY: both sets are initialised and live over the call.
+            let failed = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &file_size_signal(), &mut before) };
+            (failed == 0 && !has_file_size_signal(&before)).then_some(before)
+        }))
     }
 }
 
 impl Drop for NoFileSizeSignal {
     fn drop(&mut self) {
-        if let Some(before) = self.0 {
-            // SAFETY: `before` is what signal(2) returned for the same signal.
-            unsafe { libc::signal(libc::SIGXFSZ, before) };
+        let Some(before) = self.0 else { return };
+        let (mut pending, mut taken) = (no_signals(), 0);
+        // SAFETY: the set lives over the call.
+        unsafe { libc::sigpending(&mut pending) };
+        if has_file_size_signal(&pending) {
+            // SAFETY: both live over the call. It is pending, so this does not wait.
+            unsafe { libc::sigwait(&file_size_signal(), &mut taken) };
         }
+        // SAFETY: `before` is the mask this thread had.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
     }
+}
+
+fn no_signals() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigemptyset(3) initialises the set it is given.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+fn file_size_signal() -> libc::sigset_t {
+    let mut set = no_signals();
+    // SAFETY: the set is initialised.
+    unsafe { libc::sigaddset(&mut set, libc::SIGXFSZ) };
+    set
+}
+
+fn has_file_size_signal(set: &libc::sigset_t) -> bool {
+    // SAFETY: the set is initialised.
+    unsafe { libc::sigismember(set, libc::SIGXFSZ) == 1 }
 }

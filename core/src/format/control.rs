@@ -44,13 +44,16 @@ impl Control {
         (slots, runs(u64_at(&self.0, OVERFLOW_AT), now))
     }
 
-    /// Adds a ticket that ends at `until`. A slot that is free or whose time ended takes it; else the overflow time does.
+    /// Adds a ticket that ends at `until`, or a day from now if that is later: no more is believed. A slot that is free or whose time ended takes it; else the overflow time does.
     pub(crate) fn add(&mut self, ticket: Ticket, now: u64, until: u64) -> Patch {
+        let until = until.min(now.saturating_add(FAR));
         let free = (0..TICKET_SLOTS).find(|&i| self.slot(i).0 == 0 || !runs(self.slot(i).1, now));
         match free {
             Some(i) => self.put(i, ticket.bits(), until),
             None => {
-                let later = until.max(u64_at(&self.0, OVERFLOW_AT));
+                // A time that is not believed (torn, or of another boot) must not swallow this one.
+                let before = u64_at(&self.0, OVERFLOW_AT);
+                let later = if runs(before, now) { until.max(before) } else { until };
                 self.0[OVERFLOW_AT..OVERFLOW_AT + 8].copy_from_slice(&later.to_le_bytes());
                 self.head()
             }
@@ -112,8 +115,30 @@ mod tests {
         let mut control = Control::default();
         control.add(Ticket::random(), 10, 100);
         assert_eq!(control.in_flight(100), (0, false));
-        control.add(Ticket::random(), 100, u64::MAX);
+        control.put(1, 77, u64::MAX);
         assert_eq!(control.in_flight(150), (0, false));
+    }
+
+    #[test]
+    fn a_grace_time_of_more_than_a_day_is_a_day() {
+        // It was written as it was, and then not believed: the reference was dead as soon as its maker let go.
+        let mut control = Control::default();
+        for i in 0..TICKET_SLOTS + 1 {
+            control.add(Ticket::random(), 100, u64::MAX - i as u64);
+        }
+        assert_eq!(control.in_flight(150), (TICKET_SLOTS, true));
+        assert_eq!(control.in_flight(100 + FAR), (0, false));
+    }
+
+    #[test]
+    fn an_overflow_time_that_is_not_believed_does_not_swallow_a_ticket() {
+        // The later of the two was kept, so nonsense (a torn write, a time of another boot on a disk) stayed, and was not believed.
+        let mut control = Control::default();
+        control.0[OVERFLOW_AT..OVERFLOW_AT + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        for _ in 0..TICKET_SLOTS + 1 {
+            control.add(Ticket::random(), 0, 100);
+        }
+        assert_eq!(control.in_flight(50), (TICKET_SLOTS, true));
     }
 
     #[test]

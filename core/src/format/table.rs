@@ -1,6 +1,6 @@
 //! The node table: one node a value, children and attributes by number.
 
-use super::{ALIGN, DATA_AT, Header, u16_at, u32_at, u64_at};
+use super::{ALIGN, DATA_AT, Header, LARGE, PAGE, u16_at, u32_at, u64_at};
 use crate::FormatError;
 use bitflags::bitflags;
 
@@ -187,7 +187,7 @@ impl Table {
             }
             let Payload { offset, len } = node.payload;
             let inside = offset >= DATA_AT
-                && offset % ALIGN == 0
+                && offset % if len >= LARGE { PAGE } else { ALIGN } == 0
                 && offset.checked_add(len).is_some_and(|end| end <= header.table_offset);
             if !(inside || (offset, len) == (0, 0)) {
                 return corrupt("a payload lies outside the payloads");

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use bytes::{Bytes, Lines};
 pub use draft::Draft;
+pub(crate) use draft::{DraftsHeld, drafts_before_fork};
 pub use overlay::Overlay;
 pub(crate) use writer::Finished;
 pub use writer::{Heap, Sink, Writer};

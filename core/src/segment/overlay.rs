@@ -27,8 +27,9 @@ impl Overlay {
     /// Over `payload` of a frozen segment.
     ///
     /// # Errors
-    /// Neither a mapping nor memory for a copy is to be had.
+    /// The segment is write-through, or neither a mapping nor memory for a copy is to be had.
     pub fn new(segment: &Segment, payload: Payload) -> io::Result<Overlay> {
+        let frozen = segment.frozen(payload).ok_or(io::ErrorKind::Unsupported)?;
         if payload.len >= MAPPED && segment.is_mapped() {
             if let Some(overlay) =
                 segment.lease().and_then(|lease| lease.file(segment.id()).ok()).map(|f| map(&f, payload))
@@ -41,7 +42,6 @@ impl Overlay {
             }
         }
         // Without a name there is no file to map again; the bytes are still there to copy.
-        let frozen = segment.frozen(payload).ok_or(io::ErrorKind::Unsupported)?;
         Ok(Overlay(Inner::Copied(Lines::copied(frozen)?)))
     }
 

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{Backing, Bytes, Lines, Segment};
 use crate::format::{ALIGN, DATA_AT, LARGE, PAGE, align_up};
-use crate::sys::{NoFileSizeSignal, Unnamed};
+use crate::sys::{self, Unnamed};
 use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
 
 /// Takes payloads in order.
@@ -67,11 +66,10 @@ impl Writer {
         Ok(())
     }
 
-    /// `pwrite`, which tells a full store by an error where a mapping would by SIGBUS.
     fn write(&self, bytes: &[u8], at: u64) -> Result<(), CreateError> {
-        let _quiet = NoFileSizeSignal::new();
-        // write_all_at goes on where write(2) stopped: it takes at most 0x7ffff000 bytes at a time.
-        self.file.file().write_all_at(bytes, at).map_err(|e| self.store.write_failed(e, bytes.len() as u64))
+        self.store
+            .with_room(|| sys::write_at(self.file.file(), bytes, at))
+            .map_err(|e| self.store.write_failed(e, bytes.len() as u64))
     }
 
     pub(super) fn file(&self) -> &File {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::control::Locked;
 use super::{Store, fork, ledger};
@@ -15,6 +16,9 @@ pub(super) const BATCH: usize = 64;
 const LARGE: u64 = 1 << 20;
 /// A process that shares or attaches sweeps if it has not for this long, nanoseconds.
 const SWEEP_EVERY: u64 = 5_000_000_000;
+
+/// A process that ends tries so often, a millisecond apart, what others have locked.
+const PATIENCE: u32 = 100;
 
 pub(super) fn at_once(len: u64) -> bool {
     len >= LARGE
@@ -35,8 +39,9 @@ impl Store {
     /// Collects what waits, and sweeps if that was long ago. Called from share and attach.
     pub(super) fn tidy(&self) {
         let now = sys::now();
+        // Another thread may have swept since.
         let mut state = self.0.state.lock();
-        if now - state.swept < SWEEP_EVERY {
+        if now.saturating_sub(state.swept) < SWEEP_EVERY {
             return;
         }
         state.swept = now;
@@ -76,21 +81,41 @@ impl Store {
 
     /// Unlinks those of `ids` that are idle. Those whose lock somebody has, and how many went.
     fn collect(&self, ids: &[SegmentId]) -> (Vec<SegmentId>, usize) {
+        match self.collect_at_once(ids) {
+            Ok(done) => done,
+            // Fewer at a time: each locked segment is a descriptor, and the scan needs some.
+            Err(_) if ids.len() > 1 => {
+                let (left, right) = ids.split_at(ids.len() / 2);
+                let ((mut busy, gone), (more, too)) = (self.collect(left), self.collect(right));
+                busy.extend(more);
+                (busy, gone + too)
+            }
+            Err(_) => (ids.to_vec(), 0),
+        }
+    }
+
+    /// The same under one scan. An error: there are not descriptors enough.
+    fn collect_at_once(&self, ids: &[SegmentId]) -> io::Result<(Vec<SegmentId>, usize)> {
         let _step = fork::step();
         let (mut busy, mut idle) = (Vec::new(), Vec::new());
         for &id in ids {
             match self.lock_idle(id) {
                 Ok(Idle::Locked(locked)) => idle.push((id, locked)),
                 Ok(Idle::Busy) => busy.push(id),
+                Err(e) if sys::is_out_of_descriptors(&e) => return Err(e),
                 Ok(Idle::No) | Err(_) => {}
             }
         }
         if idle.is_empty() {
-            return (busy, 0);
+            return Ok((busy, 0));
         }
-        let Ok(held) = ledger::scan(&self.0.ledgers) else { return (busy, 0) };
+        let held = match ledger::scan(&self.0.ledgers) {
+            Err(e) if sys::is_out_of_descriptors(&e) => return Err(e),
+            Err(_) => return Ok((busy, 0)),
+            Ok(held) => held,
+        };
         let gone = idle.iter().filter(|(id, _)| !held.contains(id) && self.unlink(*id)).count();
-        (busy, gone)
+        Ok((busy, gone))
     }
 
     /// The short cut: a segment of ours that was never handed out, and we never forked since, is in no other ledger.
@@ -161,6 +186,15 @@ impl Store {
         }
         drop(state);
         self.sweep();
+        // Who has a lock now may be at its end too, and have found us still alive: the last one must not leave it to the next.
+        for _ in 0..PATIENCE {
+            match self.0.state.try_lock() {
+                Some(state) if !state.pending.is_empty() => {}
+                _ => return,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            self.collect_pending();
+        }
     }
 }
 

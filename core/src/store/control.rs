@@ -53,6 +53,6 @@ impl Locked {
     }
 
     fn apply(&self, patches: [Option<crate::format::Patch>; 2]) -> io::Result<()> {
-        patches.into_iter().flatten().try_for_each(|(at, bytes)| self.0.write_all_at(&bytes, CONTROL_AT + at))
+        patches.into_iter().flatten().try_for_each(|(at, bytes)| sys::write_at(&self.0, &bytes, CONTROL_AT + at))
     }
 }

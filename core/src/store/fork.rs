@@ -2,15 +2,29 @@
 //!
 //! `prepare` runs in the parent before the fork and takes our locks, so the child gets them unlocked-to-be; `parent` and `child` run after it.
 
-use std::sync::Once;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{MutexGuard, Once};
 
-use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
-
-use super::Store;
+use super::{State, Store};
+use crate::lock::Lock;
+use crate::segment::{DraftsHeld, drafts_before_fork};
 
 /// Every store this process has opened.
-pub(super) static STORES: Mutex<Vec<Store>> = Mutex::new(Vec::new());
+pub(super) static STORES: Lock<Vec<Store>> = Lock::new(Vec::new());
+
+/// Our locks over a fork: no other thread is halfway through anything, in the parent or in what the child inherits.
+struct Held {
+    _step: Step,
+    states: Vec<MutexGuard<'static, State>>,
+    _stores: MutexGuard<'static, Vec<Store>>,
+    _drafts: DraftsHeld,
+}
+
+thread_local! {
+    /// The hooks of a fork run on the thread that forks, in the child too.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
 
 /// Forks on the way from the first process that opened a store to this one, this one's own included.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -18,11 +32,29 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 static BORN: AtomicU64 = AtomicU64::new(0);
 
 /// Held while a step keeps a segment locked, by whichever thread: a child forked amid it would inherit the locked descriptor.
-static STEPS: ReentrantMutex<()> = ReentrantMutex::new(());
+static STEPS: Lock<()> = Lock::new(());
 
-/// Begins a step. A finalizer amid one begins another.
-pub(super) fn step() -> ReentrantMutexGuard<'static, ()> {
-    STEPS.lock()
+thread_local! {
+    /// Steps this thread is in: a finalizer amid one begins another.
+    static STEPS_BEGUN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A step under way.
+pub(super) struct Step(Option<MutexGuard<'static, ()>>);
+
+/// Begins a step.
+pub(super) fn step() -> Step {
+    let begun = STEPS_BEGUN.get();
+    let guard = (begun == 0).then(|| STEPS.lock());
+    STEPS_BEGUN.set(begun + 1);
+    Step(guard)
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        STEPS_BEGUN.set(STEPS_BEGUN.get() - 1);
+        drop(self.0.take());
+    }
 }
 
 /// How often this process has forked, and its ancestors before it was born.
@@ -47,18 +79,16 @@ pub(super) fn install() {
 }
 
 extern "C" fn prepare() {
-    std::mem::forget(step());
+    let step = step();
     let stores = STORES.lock();
+    let mut states: Vec<_> = stores.iter().map(|store| store.0.state.lock()).collect();
     // Before the fork, so that the child knows it too; after the locks, so that no segment is made in between with a count that is over.
-    let states: Vec<_> = stores.iter().map(|store| store.0.state.lock()).collect();
     FORKS.fetch_add(1, Ordering::Relaxed);
-    for mut state in states {
+    for state in &mut states {
         // An empty ledger has nothing to pass on: the child makes its own when it needs one.
         state.childs = state.ledger.as_ref().filter(|l| !l.is_empty()).and_then(|l| l.twin().ok());
-        // Held over the fork, so that no other thread is halfway through; `after` unlocks.
-        std::mem::forget(state);
     }
-    std::mem::forget(stores);
+    HELD.set(Some(Held { _step: step, states, _stores: stores, _drafts: drafts_before_fork() }));
 }
 
 extern "C" fn parent() {
@@ -75,19 +105,9 @@ extern "C" fn child() {
     });
 }
 
-fn after(f: impl Fn(&mut super::State)) {
-    // SAFETY: `prepare` locked and forgot the guard on this same thread, so the data is ours.
-    let stores = unsafe { &*STORES.data_ptr() };
-    for store in stores {
-        // SAFETY: as above.
-        f(unsafe { &mut *store.0.state.data_ptr() });
-        // SAFETY: as above; this thread holds the lock.
-        unsafe { store.0.state.force_unlock() };
-    }
-    // SAFETY: as above.
-    unsafe { STORES.force_unlock() };
-    // SAFETY: as above.
-    unsafe { STEPS.force_unlock() };
+fn after(f: impl Fn(&mut State)) {
+    let mut held = HELD.take();
+    held.iter_mut().flat_map(|h| &mut h.states).for_each(|state| f(state));
 }
 
 extern "C" fn at_exit() {

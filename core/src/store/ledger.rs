@@ -5,10 +5,12 @@
 //! - Dropping one closes it, no more: in a forked child the same file description is the parent's.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys::{self, Unnamed};
 use crate::{SegmentId, StoreError};
@@ -20,13 +22,18 @@ const MAGIC: &[u8; 8] = b"cowledg\n";
 /// A ledger grows by pages.
 const PAGE: usize = 4096;
 
-/// A place in a ledger.
+/// A place in one ledger, and in the copies forks make of it: a process whose store was wiped has another later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot(u32);
+pub(super) struct Slot {
+    place: u32,
+    ledger: u64,
+}
 
 pub(super) struct Ledger {
     file: File,
     path: PathBuf,
+    /// Which of the ledgers of this process.
+    number: u64,
     /// What the file says; zero is free.
     slots: Vec<SegmentId>,
     free: Vec<u32>,
@@ -38,7 +45,9 @@ impl Ledger {
     /// A new one in `dir`, the ledgers of the store at `store`.
     pub(super) fn create(store: &Path, dir: &Path) -> Result<Ledger, StoreError> {
         let unusable = |source| StoreError::Unusable { path: store.to_owned(), what: "making a ledger", source };
-        let ledger = Self::born_locked(dir, Vec::new()).map_err(unusable)?;
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let ledger = Self::born_locked(dir, number, Vec::new()).map_err(unusable)?;
         // Where locks do not exclude another opening, nobody could tell who lives.
         let probe = sys::open(&ledger.path, false).map_err(unusable)?;
         match sys::try_lock(&probe, false) {
@@ -53,12 +62,12 @@ impl Ledger {
     /// The child's of a fork: a copy that the child will own.
     pub(super) fn twin(&self) -> io::Result<Ledger> {
         let dir = self.path.parent().expect("a ledger lies in a directory");
-        let mut twin = Self::born_locked(dir, self.slots.clone())?;
+        let mut twin = Self::born_locked(dir, self.number, self.slots.clone())?;
         twin.free.clone_from(&self.free);
         Ok(twin)
     }
 
-    fn born_locked(dir: &Path, slots: Vec<SegmentId>) -> io::Result<Ledger> {
+    fn born_locked(dir: &Path, number: u64, slots: Vec<SegmentId>) -> io::Result<Ledger> {
         let unnamed = Unnamed::create(dir)?;
         sys::lock_exclusive(unnamed.file())?;
         let mut bytes = vec![0u8; (SLOTS_AT as usize + slots.len() * SLOT).next_multiple_of(PAGE)];
@@ -67,10 +76,10 @@ impl Ledger {
         for (place, id) in bytes[SLOTS_AT as usize..].chunks_exact_mut(SLOT).zip(&slots) {
             place.copy_from_slice(&id.bytes());
         }
-        unnamed.file().write_all_at(&bytes, 0)?;
+        sys::write_at(unnamed.file(), &bytes, 0)?;
         let path = dir.join(SegmentId::random().to_string());
         let file = unnamed.link(&path)?;
-        let mut ledger = Ledger { file, path, slots, free: Vec::new() };
+        let mut ledger = Ledger { file, path, number, slots, free: Vec::new() };
         ledger.grow_to((bytes.len() - SLOTS_AT as usize) / SLOT);
         Ok(ledger)
     }
@@ -88,7 +97,7 @@ impl Ledger {
                 // The new space is written before it is counted on, twice as much each time.
                 let old = self.slots.len();
                 let more = (old * SLOT).next_multiple_of(PAGE);
-                self.file.write_all_at(&vec![0; more], SLOTS_AT + (old * SLOT) as u64)?;
+                sys::write_at(&self.file, &vec![0; more], SLOTS_AT + (old * SLOT) as u64)?;
                 self.grow_to(old + more / SLOT);
                 self.free.pop().expect("just grown")
             }
@@ -97,18 +106,21 @@ impl Ledger {
             self.free.push(place);
             return Err(e);
         }
-        Ok(Slot(place))
+        Ok(Slot { place, ledger: self.number })
     }
 
-    /// Names it no more.
+    /// Names it no more. A slot of another ledger is nothing here.
     pub(super) fn clear(&mut self, slot: Slot) {
+        if slot.ledger != self.number {
+            return;
+        }
         // The space is there; if the write failed all the same, the segment stays until this process ends.
-        let _ = self.write(slot.0, FREE);
-        self.free.push(slot.0);
+        let _ = self.write(slot.place, FREE);
+        self.free.push(slot.place);
     }
 
     fn write(&mut self, place: u32, id: SegmentId) -> io::Result<()> {
-        self.file.write_all_at(&id.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
+        sys::write_at(&self.file, &id.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
         self.slots[place as usize] = id;
         Ok(())
     }
@@ -137,7 +149,7 @@ pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
         let mut news = false;
         for entry in std::fs::read_dir(dir)? {
             let name = entry?.file_name();
-            if seen.contains(&name) {
+            if seen.contains(&name) || !is_ledger(&name) {
                 continue;
             }
             news = true;
@@ -161,6 +173,11 @@ pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
     Ok(held)
 }
 
+/// Other things that lie there say nothing of who holds what, and must not keep everybody from collecting.
+fn is_ledger(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|n| SegmentId::parse(n.strip_prefix('.').unwrap_or(n)).is_some())
+}
+
 /// Adds what a ledger names; false if its process is dead.
 fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<bool> {
     let file = match sys::open(path, false) {
@@ -168,6 +185,7 @@ fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<bool> {
         other => other?,
     };
     if sys::try_lock(&file, false)? {
+        sys::unlock(&file);
         return Ok(false);
     }
     let mut bytes = vec![0; file.metadata()?.len() as usize];

@@ -16,16 +16,16 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use memmap2::MmapMut;
-use parking_lot::Mutex;
 
 pub use collect::Listed;
 pub use dir::default_store_path;
 
 use crate::format::DATA_AT;
+use crate::lock::Lock;
 use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
 use crate::{AttachError, CreateError, FormatError, Header, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
@@ -39,7 +39,7 @@ struct Inner {
     path: PathBuf,
     segments: PathBuf,
     ledgers: PathBuf,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -70,17 +70,24 @@ impl Store {
     /// # Errors
     /// The directory cannot be made, or belongs to somebody else, or has no working locks.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        // Absolute, because a process may change its directory; and `dir/` would follow a symlink that `dir` does not.
+        let path = std::path::absolute(path).map_err(|source| StoreError::Unusable {
+            path: path.to_owned(),
+            what: "finding its directory",
+            source,
+        })?;
+        let path: PathBuf = path.components().collect();
         let mut stores = fork::STORES.lock();
         if let Some(store) = stores.iter().find(|s| s.0.path == path) {
             return Ok(*store);
         }
-        dir::prepare(path)?;
+        dir::prepare(&path)?;
         fork::install();
         let inner = Inner {
-            path: path.to_owned(),
             segments: path.join(dir::SEGMENTS),
             ledgers: path.join(dir::LEDGERS),
-            state: Mutex::default(),
+            path,
+            state: Lock::default(),
         };
         // For the process's life: forks and exits must find every store, and a process has a handful.
         let store = Store(Box::leak(Box::new(inner)));
@@ -112,6 +119,21 @@ impl Store {
         ledger.enter(id).map_err(unusable)
     }
 
+    /// The same; a full store is swept first. Returns with the state locked, so that what is entered is also made live.
+    fn enter_with_room(&self, id: SegmentId) -> Result<(MutexGuard<'_, State>, Slot), StoreError> {
+        let mut state = self.0.state.lock();
+        let slot = match self.enter(&mut state, id) {
+            Err(StoreError::Unusable { source, .. }) if sys::is_full(&source) => {
+                drop(state);
+                self.sweep();
+                state = self.0.state.lock();
+                self.enter(&mut state, id)?
+            }
+            other => other?,
+        };
+        Ok((state, slot))
+    }
+
     /// Gives a finished file its name: publish, then link. `draft`: the mapping that serves it in this process already, and where in the
     /// file it begins; it is taken only if all went well.
     pub(crate) fn publish(
@@ -129,11 +151,17 @@ impl Store {
                 source,
             })?),
         };
-        let mut state = self.0.state.lock();
-        let slot = self.enter(&mut state, id)?;
-        if let Err(e) = file.link(&self.segment_path(id)) {
-            state.ledger.as_mut().expect("entered").clear(slot);
-            return Err(self.write_failed(e, len));
+        let (mut state, slot) = self.enter_with_room(id).map_err(|e| match e {
+            StoreError::Unusable { source, .. } if sys::is_full(&source) => self.write_failed(source, len),
+            other => other.into(),
+        })?;
+        match file.link(&self.segment_path(id)) {
+            // Locked while it had a dotted name; the mapping would keep it so.
+            Ok(file) => sys::unlock(&file),
+            Err(e) => {
+                state.ledger.as_mut().expect("entered").clear(slot);
+                return Err(self.write_failed(e, len));
+            }
         }
         let drafted = || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: map.take()?, base }));
         let bytes = opened.or_else(drafted).expect("a draft is sealed once");
@@ -167,8 +195,7 @@ impl Store {
             Unread::Io(source) => io("reading")(source),
         })?;
         let bytes = Bytes::open(locked.file(), header.file_len, header.mode, known).map_err(io("mapping"))?;
-        let mut state = self.0.state.lock();
-        let slot = self.enter(&mut state, id)?;
+        let (mut state, slot) = self.enter_with_room(id)?;
         let lease = Lease { store: *self, slot, maker: false, forks: 0 };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));
@@ -214,13 +241,23 @@ impl Store {
 
     /// The error for a write that failed: the store is full, or something else.
     pub(crate) fn write_failed(&self, source: io::Error, asked: u64) -> CreateError {
-        let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM];
         let path = self.0.path.clone();
-        if source.raw_os_error().is_some_and(|e| full.contains(&e)) {
+        if sys::is_full(&source) {
             let free = sys::free_bytes(&path).unwrap_or(0);
             return CreateError::Full { path, asked, free };
         }
         CreateError::Write { path, asked, source }
+    }
+
+    /// Does it, and if there is no room, once more after a sweep.
+    pub(crate) fn with_room<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match attempt() {
+            Err(e) if sys::is_full(&e) => {
+                self.sweep();
+                attempt()
+            }
+            other => other,
+        }
     }
 
     /// Sees to it before anything is written that `len` bytes fit, sweeping if they do not.
@@ -241,7 +278,7 @@ impl Backing for Store {
     type Writer = Writer;
 
     fn writer(&self, mode: Mode) -> Result<Writer, CreateError> {
-        let unnamed = |s: &Store| Writer::new(*s, &s.0.segments, mode);
+        let unnamed = |s: &Store| s.with_room(|| Writer::new(*s, &s.0.segments, mode));
         match unnamed(self) {
             // The store was wiped under us.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {

@@ -1,0 +1,413 @@
+//! Processes on strings: each does what it is told over a socket and answers, so every step of a test has an order. Nothing waits for ever.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cowshed_core::fake::{Fake, Value, registry};
+use cowshed_core::{
+    AttachError, Backing, Draft, Flags, Mode, Node, Segment, SegmentId, Sink, Store, Ticket, Writer, open, share,
+};
+
+use super::{Dice, Dir};
+
+/// How long anything may take on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where puppets play: a store, and a socket they come to.
+pub struct Stage {
+    dir: Dir,
+    listener: UnixListener,
+}
+
+impl Stage {
+    pub fn new() -> Stage {
+        let dir = Dir::memory();
+        let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Stage { dir, listener }
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.dir.store()
+    }
+
+    /// A new process with the store.
+    pub fn puppet(&self) -> Puppet {
+        self.puppet_with(&self.store(), &[], |_| {})
+    }
+
+    /// A new process, with a store of another spelling, started by another program, or with limits.
+    pub fn puppet_with(&self, store: &Path, starter: &[&str], change: impl FnOnce(&mut Command)) -> Puppet {
+        let exe = std::env::current_exe().unwrap();
+        let mut command = match starter {
+            [] => Command::new(exe),
+            [program, args @ ..] => {
+                let mut command = Command::new(program);
+                command.args(args).arg(exe);
+                command
+            }
+        };
+        command.args(["--exact", "puppet", "--nocapture", "--test-threads=1"]);
+        command.env("PUPPET", self.dir.path().join("socket")).env("STORE", store);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        change(&mut command);
+        let child = command.spawn().unwrap();
+        self.accept(Some(child))
+    }
+
+    /// A forked child of a puppet: holds what its parent holds.
+    pub fn fork(&self, parent: &mut Puppet) -> Puppet {
+        parent.ask("fork");
+        self.accept(None)
+    }
+
+    fn accept(&self, child: Option<Child>) -> Puppet {
+        let start = Instant::now();
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(_) => {
+                    assert!(start.elapsed() < PATIENCE, "a puppet does not come");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        };
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut puppet = Puppet { stream: BufReader::new(stream), child, pid: 0 };
+        puppet.pid = puppet.answer().parse().unwrap();
+        if let Some(child) = &puppet.child {
+            // In a pid space of its own it does not know the number we know it by.
+            puppet.pid = child.id() as i32;
+        }
+        puppet
+    }
+
+    /// Segments and ledgers as they lie there.
+    pub fn left(&self) -> (usize, usize) {
+        (super::segments(&self.store()).len(), super::ledgers(&self.store()).len())
+    }
+
+    /// What is left once a newcomer has swept, and has gone.
+    #[track_caller]
+    pub fn expect_empty_after_a_sweep(&self) {
+        let mut newcomer = self.puppet();
+        newcomer.ask("sweep");
+        assert_eq!(super::segments(&self.store()), [""; 0], "segments are left");
+        newcomer.leave("exit");
+        assert_eq!(self.left(), (0, 0), "a ledger is left");
+    }
+}
+
+/// A process on strings.
+pub struct Puppet {
+    stream: BufReader<UnixStream>,
+    child: Option<Child>,
+    pub pid: i32,
+}
+
+impl Puppet {
+    /// Tells it to do something and waits for the answer.
+    #[track_caller]
+    pub fn ask(&mut self, what: &str) -> String {
+        self.tell(what);
+        let answer = self.answer();
+        assert!(!answer.starts_with("error"), "{what}: {answer}");
+        answer
+    }
+
+    /// Asks and expects an answer.
+    #[track_caller]
+    pub fn expect(&mut self, what: &str, answer: &str) {
+        assert_eq!(self.ask(what), answer, "{what}");
+    }
+
+    pub fn tell(&mut self, what: &str) {
+        writeln!(self.stream.get_mut(), "{what}").unwrap();
+    }
+
+    #[track_caller]
+    pub fn answer(&mut self) -> String {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line) {
+            Ok(0) => panic!("a puppet died"),
+            Ok(_) => line.trim_end().to_owned(),
+            Err(e) => panic!("a puppet hangs: {e}"),
+        }
+    }
+
+    /// Kills it, and waits until the kernel has closed its files.
+    pub fn kill(mut self) {
+        self.signal(libc::SIGKILL);
+        self.wait();
+    }
+
+    /// Tells it to end (`exit`, `_exit`), and waits until it has.
+    pub fn leave(mut self, how: &str) {
+        self.tell(how);
+        self.wait();
+    }
+
+    /// Waits until it has ended, as it was told.
+    pub fn end(mut self) {
+        self.wait();
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a signal to a process of ours that was not reaped.
+        unsafe { libc::kill(self.pid, signal) };
+    }
+
+    fn wait(&mut self) {
+        let start = Instant::now();
+        while !self.is_over() {
+            assert!(start.elapsed() < PATIENCE, "a puppet does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.pid = 0;
+    }
+
+    fn is_over(&mut self) -> bool {
+        if let Some(child) = &mut self.child {
+            return child.try_wait().unwrap().is_some();
+        }
+        // Files are closed before a process becomes a zombie.
+        match std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) {
+            Ok(stat) => stat.rsplit(") ").next().is_some_and(|s| s.starts_with(['Z', 'X'])),
+            Err(_) => true,
+        }
+    }
+}
+
+impl Drop for Puppet {
+    fn drop(&mut self) {
+        if self.pid != 0 {
+            self.signal(libc::SIGKILL);
+            if let Some(child) = &mut self.child {
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+/// The value of a seed: a list of two vectors of numbers.
+pub fn value(host: &Fake, seed: u64, n: usize) -> Value {
+    let mut dice = Dice(seed);
+    let mut numbers = |n| host.numbers(&(0..n).map(|_| (dice.roll() >> 40) as f64).collect::<Vec<_>>());
+    let parts = [numbers(n), numbers(3)];
+    host.list(&parts)
+}
+
+fn is_right(segment: &Arc<Segment>, seed: u64, n: usize) -> bool {
+    let host = Fake::default();
+    let expected = value(&host, seed, n);
+    open(&host, registry(), segment, segment.root()).is_ok_and(|got| host.show(got) == host.show(expected))
+}
+
+struct State {
+    store: Store,
+    held: HashMap<String, Arc<Segment>>,
+    unfinished: Vec<Writer>,
+}
+
+/// The life of a puppet: returns at once in a process that is none.
+pub fn play() {
+    let Ok(socket) = std::env::var("PUPPET") else { return };
+    // SAFETY: children are reaped by the kernel, so nobody waits for them.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let store = Store::open(Path::new(&std::env::var("STORE").unwrap())).unwrap();
+    let mut state = State { store, held: HashMap::new(), unfinished: Vec::new() };
+    let mut stream = come(&socket);
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).unwrap_or(0) == 0 {
+            // The test is over.
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(3) };
+        }
+        let answer = match line.trim_end() {
+            "exit" => std::process::exit(0),
+            at if at.starts_with("exit at ") => {
+                let at = Duration::from_micros(at["exit at ".len()..].parse().unwrap());
+                while std::time::UNIX_EPOCH.elapsed().unwrap() < at {
+                    std::hint::spin_loop();
+                }
+                std::process::exit(0)
+            }
+            // SAFETY: ends the process, and nothing of it runs any more.
+            "_exit" => unsafe { libc::_exit(0) },
+            // SAFETY: only this thread goes on in the child; the crate's hooks are what is tested.
+            "fork" => match unsafe { libc::fork() } {
+                -1 => "error: fork".to_owned(),
+                0 => {
+                    stream = come(&socket);
+                    continue;
+                }
+                pid => pid.to_string(),
+            },
+            "exec" => {
+                use std::os::unix::process::CommandExt;
+                format!("error: {}", Command::new("sleep").arg("60").exec())
+            }
+            other => act(&mut state, other),
+        };
+        writeln!(stream.get_mut(), "{answer}").unwrap();
+    }
+}
+
+fn come(socket: &str) -> BufReader<UnixStream> {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    writeln!(stream, "{}", std::process::id()).unwrap();
+    BufReader::new(stream)
+}
+
+fn act(state: &mut State, line: &str) -> String {
+    let words: Vec<_> = line.split(' ').collect();
+    let number = |i: usize| words[i].parse::<u64>().unwrap();
+    let (store, held) = (state.store, &mut state.held);
+    match words[0] {
+        // share NAME SEED N; live NAME SEED N: write-through.
+        "share" | "live" => {
+            let host = Fake::default();
+            let flags = if words[0] == "share" { Flags::COPY_ON_WRITE } else { Flags::empty() };
+            match share(&host, registry(), &store, value(&host, number(2), number(3) as usize), flags) {
+                Ok(segment) => {
+                    let id = segment.id().to_string();
+                    held.insert(words[1].to_owned(), segment);
+                    id
+                }
+                Err(e) => format!("error: {e}"),
+            }
+        }
+        // draft NAME SEED N: made empty, filled through its pointer, sealed.
+        "draft" => {
+            let host = Fake::default();
+            let bytes = plain_numbers(number(2), number(3) as usize);
+            let mut draft = Draft::new(store, &vec![0; bytes.len()]).unwrap();
+            // SAFETY: the draft is as long, and nobody else has it.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), draft.pointer(), bytes.len()) };
+            let segment = draft.seal("fake.numbers", Node { length: number(3), ..Node::default() }).unwrap();
+            assert!(open(&host, registry(), &segment, segment.root()).is_ok());
+            let id = segment.id().to_string();
+            held.insert(words[1].to_owned(), segment);
+            id
+        }
+        // plain NAME SEED N: whether it is that draft.
+        "plain" => {
+            let segment = &held[words[1]];
+            let payload = segment.table().node(segment.root()).payload;
+            let right = segment.frozen(payload) == Some(&plain_numbers(number(2), number(3) as usize)[..]);
+            if right { "right" } else { "wrong" }.to_owned()
+        }
+        // attach NAME ID TICKET
+        "attach" => match store.attach(SegmentId::parse(words[2]).unwrap(), Ticket::from_bits(number(3))) {
+            Ok(segment) => {
+                held.insert(words[1].to_owned(), segment);
+                "attached".to_owned()
+            }
+            Err(AttachError::Gone { .. }) => "gone".to_owned(),
+            Err(e) => format!("error: {e}"),
+        },
+        // export NAME MILLISECONDS
+        "export" => match store.export(&held[words[1]], Duration::from_millis(number(2))) {
+            Ok(Some(ticket)) => ticket.bits().to_string(),
+            Ok(None) => "by value".to_owned(),
+            Err(e) => format!("error: {e}"),
+        },
+        // check NAME SEED N
+        "check" => if is_right(&held[words[1]], number(2), number(3) as usize) { "right" } else { "wrong" }.to_owned(),
+        // set NAME X, get NAME: the first number of a write-through segment.
+        "set" => first_number(&held[words[1]], Some(words[2].parse().unwrap())),
+        "get" => first_number(&held[words[1]], None),
+        "own" => held[words[1]].is_own().to_string(),
+        "drop" => {
+            held.remove(words[1]).unwrap();
+            "dropped".to_owned()
+        }
+        "free" => store.free(SegmentId::parse(words[1]).unwrap()).unwrap().to_string(),
+        "sweep" => store.sweep().to_string(),
+        "list" => store.list().unwrap().len().to_string(),
+        // halfway BYTES: half of a payload is written, and no more.
+        "halfway" => {
+            let mut writer = store.writer(Mode::Frozen).unwrap();
+            writer.begin(number(1)).unwrap();
+            writer.append(&vec![1; number(1) as usize / 2]).unwrap();
+            state.unfinished.push(writer);
+            "halfway".to_owned()
+        }
+        "fds" => std::fs::read_dir("/proc/self/fd").unwrap().count().to_string(),
+        "cd" => std::env::set_current_dir(words[1]).map_or_else(|e| format!("error: {e}"), |()| "there".to_owned()),
+        // stress SEED MILLISECONDS N ID...: segment i has seed i.
+        "stress" => stress(store, Dice(number(1)), number(2), number(3) as usize, &words[4..]),
+        // threads NAME...: threads that never stop use these segments.
+        "threads" => {
+            for name in &words[1..] {
+                let segment = Arc::clone(&held[*name]);
+                std::thread::spawn(move || hammer(store, &segment));
+            }
+            "started".to_owned()
+        }
+        other => format!("error: what is {other}?"),
+    }
+}
+
+fn plain_numbers(seed: u64, n: usize) -> Vec<u8> {
+    let mut dice = Dice(seed);
+    (0..n).flat_map(|_| ((dice.roll() >> 20) as f64).to_ne_bytes()).collect()
+}
+
+fn first_number(segment: &Segment, set: Option<f64>) -> String {
+    let child = segment.table().children(segment.root()).next().unwrap();
+    let Some(at) = segment.payload_mut(segment.table().node(child).payload) else { return "error: frozen".to_owned() };
+    // SAFETY: the payload has numbers, is aligned, and lives with the segment.
+    let number = unsafe { &*at.cast::<std::sync::atomic::AtomicU64>() };
+    if let Some(x) = set {
+        number.store(x.to_bits(), std::sync::atomic::Ordering::SeqCst);
+    }
+    f64::from_bits(number.load(std::sync::atomic::Ordering::SeqCst)).to_string()
+}
+
+fn stress(store: Store, mut dice: Dice, millis: u64, n: usize, ids: &[&str]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| SegmentId::parse(id).unwrap()).collect();
+    let mut held: Vec<Option<Arc<Segment>>> = vec![None; ids.len()];
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_millis(millis) {
+        let i = dice.below(ids.len());
+        match (&held[i], dice.below(8)) {
+            (None, _) => match store.attach(ids[i], None) {
+                Ok(segment) if is_right(&segment, i as u64, n * (i % 3)) => held[i] = Some(segment),
+                Ok(_) => return format!("error: segment {i} is wrong"),
+                Err(e) => return format!("error: segment {i}, which its maker holds: {e}"),
+            },
+            (Some(_), 0..5) => held[i] = None,
+            (Some(segment), 5) => match store.export(segment, Duration::from_millis(dice.roll() % 3)) {
+                Ok(Some(_)) => {}
+                other => return format!("error: segment {i} not exported: {other:?}"),
+            },
+            (Some(segment), 6) if !is_right(segment, i as u64, n * (i % 3)) => {
+                return format!("error: segment {i} went wrong");
+            }
+            _ if dice.below(20) == 0 => drop(store.sweep()),
+            _ => {}
+        }
+        done += 1;
+    }
+    done.to_string()
+}
+
+fn hammer(store: Store, segment: &Arc<Segment>) {
+    let host = Fake::default();
+    let small = host.numbers(&[1.0]);
+    loop {
+        store.export(segment, Duration::from_micros(1)).unwrap();
+        let other = store.attach(segment.id(), None).unwrap();
+        drop(share(&host, registry(), &store, small, Flags::default()).unwrap());
+        drop(other);
+        store.sweep();
+    }
+}
