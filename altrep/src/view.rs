@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | frozen segment | its one mapping | an overlay of this view's own | not shared; travels by value |
 //! | write-through segment, copyOnWrite = FALSE | the live bytes | the live bytes | everybody sees it |
-//! | write-through segment, copyOnWrite = TRUE | the live bytes | an overlay | not shared; travels by value |
+//! | write-through segment, copyOnWrite = TRUE | the live bytes | a full copy, cut off from the others | not shared; travels by value |
 //! | draft | its mapping | its mapping | sealed at its first export |
 //! | broken | an error each time | an error | |
 
@@ -230,7 +230,15 @@ impl View {
 }
 
 fn overlay(span: &Span) -> Result<Overlay> {
-    Overlay::new(&span.segment, span.payload).map_err(|e| {
+    let made = if span.frozen() {
+        Overlay::new(&span.segment, span.payload)
+    } else {
+        // SAFETY: the span's bytes; others may write them meanwhile, and any bytes are elements.
+        Overlay::copy(unsafe {
+            std::slice::from_raw_parts(span.segment.payload(span.payload), span.payload.len as usize)
+        })
+    };
+    made.map_err(|e| {
         let (id, len) = (span.segment.id(), span.payload.len);
         Failure::new(
             "memory",

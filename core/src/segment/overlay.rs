@@ -42,7 +42,15 @@ impl Overlay {
             }
         }
         // Without a name there is no file to map again; the bytes are still there to copy.
-        Ok(Overlay(Inner::Copied(Lines::copied(frozen)?)))
+        Self::copy(frozen)
+    }
+
+    /// A copy of bytes that others may go on writing: cut off from them, page-level sharing would show their later writes.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn copy(bytes: &[u8]) -> io::Result<Overlay> {
+        Ok(Overlay(Inner::Copied(Lines::copied(bytes)?)))
     }
 
     /// Where its bytes are; valid while it lives.
