@@ -8,7 +8,7 @@ use crate::element::{Element, is_vector};
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
-use crate::view::{Source, View};
+use crate::view::{Source, Span, View};
 use crate::{hooks, registry, stores, sys};
 
 /// What share() was asked for. `None` is "not said": R's options() decide, or, for a view, what it is already.
@@ -94,19 +94,19 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     if thaw {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     }
-    let same = by_element!(x.kind(), E => again::<E>(r, shared, new)?, return Ok(x));
+    let Some(span) = shared.view().span() else {
+        // A draft goes on being written in place: another object of it must have bytes of its own.
+        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
+    };
+    let same = by_element!(x.kind(), E => again::<E>(r, span, shared, new)?, return Ok(x));
     // SAFETY: both R objects.
     call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;
     Ok(Sexp(same.sexp()))
 }
 
-/// Another object for the same data. Over a frozen segment it has private bytes of its own, should they ever be needed; a write-through one
-/// has none.
-fn again<E: Element>(r: R, shared: Object, flags: Flags) -> Result<Object> {
-    match shared.view().span().filter(|span| span.segment.mode() == Mode::Frozen) {
-        Some(span) => Object::new::<E>(r, View::new(span, shared.view().len()), flags),
-        None => shared.alias::<E>(r, flags),
-    }
+/// Another object for the same data. It has a view of its own: private bytes, should it ever need some, must not be those of the other.
+fn again<E: Element>(r: R, span: Span, shared: Object, flags: Flags) -> Result<Object> {
+    Object::new::<E>(r, View::new(span, shared.view().len()), flags)
 }
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
@@ -196,6 +196,11 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
             object.become_like(live);
             object.freeze();
         }
+    }
+    if let Some(span) = object.view().span().filter(|_| object.view().writes_through(object.flags())) {
+        // Write-through aliases have the same view; under another flag this object may get private bytes.
+        let own = by_element!(object.kind(), E => again::<E>(r, span, object, flags)?, return Ok(None));
+        object.become_like(own);
     }
     object.set_flags(flags);
     Ok(Some(()))
