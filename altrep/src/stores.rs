@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use cowshed_core::{Store, default_store_path};
+use cowshed_core::{AttachError, SegmentId, Store, default_store_path};
 
 use crate::boundary::{Failure, R, Result};
 use crate::options;
@@ -40,7 +40,12 @@ pub(crate) fn within(r: R, directory: Sexp) -> Result<Store> {
     at(&default_store_path(Some(&absolute.unwrap_or(named))))
 }
 
-/// The store at a path that a reference names.
-pub(crate) fn at(path: &Path) -> Result<Store> {
+fn at(path: &Path) -> Result<Store> {
     Ok(Store::open(path)?)
+}
+
+/// The store at a path that a reference to segment `id` names; never made.
+pub(crate) fn of_reference(path: &Path, id: SegmentId) -> Result<Store> {
+    let store = Store::find(path)?;
+    store.ok_or_else(|| AttachError::Gone { id, store: path.to_owned() }.into())
 }
