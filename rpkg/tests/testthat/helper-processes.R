@@ -60,6 +60,12 @@ script_preamble <- quote({
     writeBin(bytes, in_scratch(paste0(name, ".part")))
     invisible(file.rename(in_scratch(paste0(name, ".part")), in_scratch(name)))
   }
+  # Bytes that sending would take. With no grace: a reference that nobody claims would keep its segment.
+  size_of <- function(x) {
+    old <- options(cowshed.grace = 0)
+    on.exit(options(old))
+    length(serialize(x, NULL))
+  }
   mark <- function(name) put_bytes(raw(1), name)
   bytes_of <- function(name) {
     wait_for(name)
@@ -76,9 +82,10 @@ script_preamble <- quote({
   condition_of <- function(code) {
     tryCatch({ force(code); NULL }, error = function(e) list(class = class(e), message = conditionMessage(e)))
   }
+  # What no file and no other process stands behind: copies are in it, mapped segments are not.
   private_kb <- function() {
-    lines <- readLines("/proc/self/smaps_rollup")
-    sum(as.numeric(sub("\\D+(\\d+) kB", "\\1", grep("^Private_(Dirty|Clean)", lines, value = TRUE))))
+    line <- grep("^Anonymous", readLines("/proc/self/smaps_rollup"), value = TRUE)
+    as.numeric(sub("\\D+(\\d+) kB", "\\1", line))
   }
 })
 eval(script_preamble)
@@ -168,3 +175,10 @@ put_in <- function(dir, x, name) {
   invisible(dir)
 }
 bytes_in <- function(dir, name) readBin(file.path(dir, name), "raw", file.size(file.path(dir, name)))
+wait_in <- function(dir, name, seconds = 60) {
+  end <- Sys.time() + seconds
+  while (!file.exists(file.path(dir, name))) {
+    if (Sys.time() > end) stop("waited in vain for ", name)
+    Sys.sleep(0.01)
+  }
+}
