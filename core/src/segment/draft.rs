@@ -1,9 +1,11 @@
 //! One vector that its only maker still writes: mapped shared, without a name, sealed at its first export.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use memmap2::{MmapMut, MmapOptions};
 
+use super::unfork::{Place, Registered};
 use super::{Segment, Sink, Writer};
 use crate::{Backing, CreateError, Mode, Node, Payload, Store, Table};
 
@@ -11,8 +13,11 @@ use crate::{Backing, CreateError, Mode, Node, Payload, Store, Table};
 ///
 /// - Nobody else can find it, so there is one writer.
 /// - Its space is written, not merely promised, before it is mapped: a full store is an error here, never SIGBUS later.
+/// - Across a fork, parent and child each have it for themselves: see `unfork`.
 /// - [`Draft::seal`] makes it frozen. The pointer stays valid, and the bytes must not be written any more.
 pub struct Draft {
+    /// `None` once it was sealed. Goes before the mapping does.
+    registered: Option<Registered>,
     /// `None` once sealing was tried.
     writer: Option<Writer>,
     /// `None` once it was sealed: the segment has it.
@@ -28,16 +33,15 @@ impl Draft {
     /// # Errors
     /// No room, or no memory to map it.
     pub fn new(store: Store, bytes: &[u8]) -> Result<Draft, CreateError> {
-        let mut writer = store.writer(Mode::Frozen)?;
-        let payload = writer.begin(bytes.len() as u64)?;
-        writer.append(bytes)?;
-        writer.flush()?;
+        let (writer, payload) = write(store, bytes)?;
         let id = writer.id();
         let len = payload.len;
         // SAFETY: the file has no name and this is its only mapping, so nobody else reads or writes it.
         let map = unsafe { MmapOptions::new().offset(payload.offset).len(len.max(1) as usize).map_mut(writer.file()) };
         let map = map.map_err(|source| CreateError::Map { id, len, source })?;
-        Ok(Draft { pointer: map.as_ptr().cast_mut(), writer: Some(writer), map: Some(map), payload, store })
+        let registered = Registered::new(Place::of(&map, payload.offset, writer.file()));
+        let pointer = map.as_ptr().cast_mut();
+        Ok(Draft { pointer, registered: Some(registered), writer: Some(writer), map: Some(map), payload, store })
     }
 
     /// Where its bytes are, aligned to 64, valid while the draft, or the segment sealed from it, lives.
@@ -60,9 +64,44 @@ impl Draft {
     /// # Errors
     /// No room for the node table, or the store is gone. The draft stays readable and writable, but cannot be sealed any more.
     pub fn seal(&mut self, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
-        let writer = self.writer.take().ok_or(CreateError::Spent)?;
+        let writer = self.writer.as_ref().ok_or(CreateError::Spent)?;
+        let file = writer.file().try_clone().map_err(|e| self.store.write_failed(e, self.payload.len))?;
+        let (Some(mut writer), Some(registered)) = (self.writer.take(), &self.registered) else {
+            return Err(CreateError::Spent);
+        };
+        if registered.place().is_forked() {
+            // The file is what both sides of the fork read where neither has written: neither may write it again.
+            // SAFETY: the mapping is as long as the payload, and nobody writes it while we are here.
+            let bytes = unsafe { std::slice::from_raw_parts(self.pointer, self.payload.len as usize) };
+            writer = write(self.store, bytes)?.0;
+        }
+        let sealed = self.publish(writer, strategy, node);
+        if sealed.is_err() {
+            self.keep_to_itself(&file);
+        }
+        self.registered = None;
+        sealed
+    }
+
+    fn publish(&mut self, writer: Writer, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
         let mut table = Table::default();
         let root = table.push(Node { payload: self.payload, ..node }, strategy, &[]);
         self.store.publish(writer.finish(table, root)?, Some((&mut self.map, self.payload.offset)))
     }
+
+    /// Without its file, a later fork could not part it.
+    fn keep_to_itself(&mut self, file: &File) {
+        if let Some(registered) = &self.registered {
+            registered.place().part(file);
+        }
+    }
+}
+
+/// A payload of `bytes` in a new file. Its place is the same whatever the bytes.
+fn write(store: Store, bytes: &[u8]) -> Result<(Writer, Payload), CreateError> {
+    let mut writer = store.writer(Mode::Frozen)?;
+    let payload = writer.begin(bytes.len() as u64)?;
+    writer.append(bytes)?;
+    writer.flush()?;
+    Ok((writer, payload))
 }

@@ -9,6 +9,7 @@ mod bytes;
 mod draft;
 mod overlay;
 mod pages;
+mod unfork;
 mod writer;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub(crate) use bytes::{Bytes, Lines};
 pub use draft::Draft;
 pub use overlay::Overlay;
+pub(crate) use unfork::{after_fork, before_fork};
 pub(crate) use writer::Finished;
 pub use writer::{Heap, Sink, Writer};
 

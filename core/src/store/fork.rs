@@ -59,6 +59,7 @@ extern "C" fn prepare() {
         std::mem::forget(state);
     }
     std::mem::forget(stores);
+    crate::segment::before_fork();
 }
 
 extern "C" fn parent() {
@@ -76,6 +77,7 @@ extern "C" fn child() {
 }
 
 fn after(f: impl Fn(&mut super::State)) {
+    crate::segment::after_fork();
     // SAFETY: `prepare` locked and forgot the guard on this same thread, so the data is ours.
     let stores = unsafe { &*STORES.data_ptr() };
     for store in stores {
