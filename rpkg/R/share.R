@@ -18,7 +18,7 @@
 #' @param sharedAttributes Whether attributes are shared too. `class`, `names`, `levels`, `dim`, `dimnames` and `tsp` never are.
 #' @param mustWork `TRUE`: an object that cannot be shared is an error.
 #' @param minLength Vectors with fewer elements are not shared.
-#' @param store A directory for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
+#' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
 #'
 #' An argument that is `NULL` (the default) takes its value from the option of the same name, `options(cowshed.copyOnWrite = )` and so
 #' on; without one they are `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3 and memory. For an object that is shared already, the flags it has.

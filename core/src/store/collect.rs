@@ -173,10 +173,14 @@ enum Idle {
     No,
 }
 
-/// Ids of a directory. A dotted file whose maker died (its lock is free) is removed on the way.
+/// Ids of a directory; none if somebody removed it. A dotted file whose maker died (its lock is free) is removed on the way.
 fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
     let mut ids = HashSet::new();
-    for entry in std::fs::read_dir(dir)? {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    for entry in entries {
         let name = entry?.file_name();
         match name.to_str().and_then(SegmentId::parse) {
             Some(id) => {

@@ -36,7 +36,7 @@ expect_clean_store <- function(base = store_base(), ledgers = 0L) {
     library(cowshed)
     pruneSharedObjects()
   }, store = base)
-  expect_equal(swept$status, 0L)
+  expect_ended_well(swept)
   expect_identical(basename(segments(base)), character())
   expect_length(ledgers(base), ledgers)
 }
@@ -156,6 +156,10 @@ pid_is_alive <- function(pid) {
   # A zombie is dead.
   status <- tryCatch(readLines(sprintf("/proc/%d/stat", pid), warn = FALSE), error = function(e) "", warning = function(w) "")
   grepl("\\) [^ZX] ", status)
+}
+
+expect_ended_well <- function(ended, info = NULL) {
+  expect_equal(ended$status, 0L, info = paste(c(info, tail(ended$out, 20)), collapse = "\n"))
 }
 
 expect_condition_class <- function(caught, word) {

@@ -79,7 +79,7 @@ test_that("reading in a worker makes no private copy: also where R's C code asks
         shared = c(cowshed::is.shared(x), cowshed::is.shared(m))
       ))
     }, dir = dir)
-    expect_equal(got$status, 0L)
+    expect_ended_well(got)
     # A copy would be 62,500 kB. R's heap keeps some of what cumsum() and %*% gave back.
     expect_true(all(got$answer$grown < 20000), info = paste(names(got$answer$grown), got$answer$grown, collapse = ", "))
     expect_identical(got$answer$private, c(0, 0))
@@ -167,7 +167,7 @@ test_that("without the package, a worker gets base R's warning and an empty vect
       answer(list(said = said, x = x, loaded = "cowshed" %in% loadedNamespaces()))
     }, dir = dir, env = c("R_LIBS=", "R_LIBS_USER=", "R_LIBS_SITE="))
     skip_if("cowshed" %in% rownames(installed.packages(.Library)), "cowshed is in R's own library")
-    expect_equal(got$status, 0L)
+    expect_ended_well(got)
     expect_match(got$answer$said, "cannot unserialize ALTVEC object of class .* from package 'cowshed'")
     expect_identical(got$answer$x, numeric())
     expect_false(got$answer$loaded)

@@ -48,7 +48,7 @@ test_that("a reference arrives in another process with value, attributes and fla
         same = identical(vapply(shared, cowshed:::data_id, ""), take("ids"))
       ))
     }, dir = put_in(dir, vapply(shared, cowshed:::data_id, ""), "ids"))
-    expect_equal(got$status, 0L)
+    expect_ended_well(got)
     expect_identical(got$answer$values, values)
     expect_true(all(got$answer$is))
     expect_false(got$answer$attached)
@@ -67,7 +67,7 @@ test_that("attaching a reference twice claims it once", {
       put(x, "first")
       put(x, "second")
     }, dir = dir)
-    expect_equal(maker$status, 0L)
+    expect_ended_well(maker)
     expect_length(segments(), 1L)
     # The first reference attached three times, by two processes: the second is still in flight.
     for (i in 1:2) {
@@ -223,7 +223,7 @@ test_that("a damaged reference is a classed error, the right value, or R's own e
       bits <- expand.grid(at = state, how = c(1, 4, 16, 64, 255))
       answer(mapply(function(at, how) outcome(damage(stream, at, how)), bits$at, bits$how))
     }, stream = stream, state = state)
-    expect_equal(got$status, 0L)
+    expect_ended_well(got)
     expect_length(got$answer, length(state) * 5L)
     expect_setequal(
       setdiff(got$answer, "a part"),

@@ -59,7 +59,7 @@ test_that("what saveRDS() and save() wrote is readable where there is no cowshed
       },
       dir = dir, store = NULL, env = c("R_LIBS=", "R_LIBS_USER=", "R_LIBS_SITE=")
     )
-    expect_equal(got$status, 0L)
+    expect_ended_well(got)
     expect_false(got$answer$loaded)
     expect_identical(got$answer$rds, values)
     expect_identical(got$answer$rda, values)
