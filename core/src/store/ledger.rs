@@ -136,8 +136,10 @@ pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
     loop {
         let mut news = false;
         for entry in std::fs::read_dir(dir)? {
-            let name = entry?.file_name();
-            if seen.contains(&name) {
+            let entry = entry?;
+            let name = entry.file_name();
+            // What is not a file is not a ledger, and must not stop everybody's scans.
+            if seen.contains(&name) || !entry.file_type()?.is_file() {
                 continue;
             }
             news = true;

@@ -367,7 +367,7 @@ test_that("a store is for its user alone: 0700 directories and 0600 files, whate
   })
 })
 
-test_that("strange files in a store harm nobody", {
+test_that("strange files in a store harm nobody, nor keep anything from being cleaned", {
   with_new_store({
     x <- share(as.numeric(1:5000))
     store <- store_dir()
@@ -377,9 +377,12 @@ test_that("strange files in a store harm nobody", {
     dir.create(file.path(store, "ledgers", "folder"))
     file.symlink("/etc/passwd", file.path(store, "segments", strrep("b", 32)))
     file.symlink("/nowhere", file.path(store, "ledgers", strrep("b", 32)))
-    # One that is held, one that is nobody's.
+    file <- file.path(store, "ledgers", "fifo")
+    system2("mkfifo", file)
+    # One that is held, one that is nobody's, though others could have it: so the ledgers are scanned. A link there stopped all scans.
     expect_identical(sum(unserialize(serialize(x, NULL))), sum(as.numeric(1:5000)))
     y <- share(as.numeric(1:3e5))
+    expect_identical(sum(unserialize(serialize(y, NULL))), sum(as.numeric(1:3e5)))
     id <- cowshed:::data_id(y)
     rm(y)
     gc()
