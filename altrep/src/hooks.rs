@@ -206,7 +206,7 @@ pub(crate) fn unserialize<E: Element>(r: R, state: SEXP) -> Result<SEXP> {
 }
 
 fn attach<E: Element>(reference: &Reference) -> Result<View> {
-    let store = stores::existing(&reference.store)?;
+    let store = stores::of_reference(&reference.store, reference.id)?;
     let segment = store.attach(reference.id, reference.ticket)?;
     let span = segment
         .table()

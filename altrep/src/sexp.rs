@@ -109,6 +109,18 @@ impl Sexp {
         Ok(format!("<{}>", class.strings(r)?.join(", ")))
     }
 
+    /// The one string of a character vector; `None` for NA, and for anything else.
+    pub(crate) fn text(self, r: R) -> Result<Option<String>> {
+        if self.kind() != sys::STRSXP || self.len(r)? != 1 {
+            return Ok(None);
+        }
+        // SAFETY: within its length.
+        let element = call(r, || unsafe { sys::STRING_ELT(self.0, 0) })?;
+        // SAFETY: a constant of R's.
+        let missing = element == unsafe { libR_sys::R_NaString };
+        if missing { Ok(None) } else { Ok(self.strings(r)?.pop()) }
+    }
+
     /// The strings of a character vector; nothing of any other.
     pub(crate) fn strings(self, r: R) -> Result<Vec<String>> {
         if self.kind() != sys::STRSXP {

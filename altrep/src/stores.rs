@@ -3,12 +3,11 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use cowshed_core::{Store, default_store_path};
+use cowshed_core::{AttachError, SegmentId, Store, default_store_path};
 
 use crate::boundary::{Failure, R, Result};
 use crate::options;
 use crate::sexp::Sexp;
-use crate::sys;
 
 /// The store in memory, or where `options(cowshed.store = )` says.
 pub(crate) fn usual(r: R) -> Result<Store> {
@@ -29,31 +28,26 @@ pub(crate) fn usual(r: R) -> Result<Store> {
 
 /// The store within a directory the user names.
 pub(crate) fn within(r: R, directory: Sexp) -> Result<Store> {
-    let named = match &directory.strings(r)?[..] {
-        [one] if !one.is_empty() && directory.kind() == sys::STRSXP => PathBuf::from(one),
-        _ => return Err(Failure::new("argument", "`store` must be one directory's name, as a string")),
-    };
+    let one = |why: &str| Failure::new("argument", format!("`store` must be one directory's name, as a string{why}"));
+    let named = directory.text(r)?.filter(|name| !name.is_empty()).map(PathBuf::from).ok_or_else(|| one(""))?;
     let absolute = match named.strip_prefix("~") {
-        Ok(rest) => std::env::home_dir().map(|home| home.join(rest)),
-        Err(_) => std::path::absolute(&named).ok(),
+        Ok(rest) => std::env::home_dir().map_or(named.clone(), |home| home.join(rest)),
+        Err(_) => named,
     };
-    at(&default_store_path(Some(&absolute.unwrap_or(named))))
+    if !absolute.is_absolute() {
+        // It would be another store after setwd(), and objects that were shared before would not be found from it.
+        let why = format!(", that begins with / or ~, not '{}'; see normalizePath()", absolute.display());
+        return Err(one(&why));
+    }
+    at(&default_store_path(Some(&absolute)))
 }
 
 fn at(path: &Path) -> Result<Store> {
     Ok(Store::open(path)?)
 }
 
-/// The store at a path that a reference names. One that is not there is not made.
-pub(crate) fn existing(path: &Path) -> Result<Store> {
-    if !path.exists() {
-        let store = path.display();
-        return Err(Failure::new(
-            "gone",
-            format!(
-                "the store '{store}' of a shared object is not there; share the object in a store that this process can see"
-            ),
-        ));
-    }
-    at(path)
+/// The store at a path that a reference to segment `id` names; never made.
+pub(crate) fn of_reference(path: &Path, id: SegmentId) -> Result<Store> {
+    let store = Store::find(path)?;
+    store.ok_or_else(|| AttachError::Gone { id, store: path.to_owned() }.into())
 }

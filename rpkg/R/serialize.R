@@ -1,12 +1,13 @@
 # Whether the serialize() under way wants the data rather than a reference: called by the library, once for each shared vector.
 #
-# saveRDS() and sending to a worker look the same from below, so the functions on the call stack decide. They are compared as functions:
-# names do not tell (`lapply(l, saveRDS, f)` shows FUN).
+# saveRDS() and sending to a worker look the same from below, so the function that serializes decides: the innermost on the call stack.
+# Those further out do not: in `saveRDS(parLapply(cl, ...), file)` the sending happens within saveRDS(), which has yet to look at its
+# argument. Functions are compared as functions: names do not tell (`lapply(l, saveRDS, f)` shows FUN).
 wants_data <- function() {
-  for (i in seq_len(sys.nframe() - 1L)) {
-    f <- sys.function(i)
-    for (saver in savers$functions) if (identical(f, saver)) return(TRUE)
-  }
+  innermost <- sys.nframe() - 1L
+  if (innermost < 1L) return(FALSE)
+  f <- sys.function(innermost)
+  for (saver in savers$functions) if (identical(f, saver)) return(TRUE)
   FALSE
 }
 

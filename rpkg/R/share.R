@@ -23,7 +23,7 @@
 #' @param sharedAttributes Whether attributes are shared too. `class`, `names`, `levels`, `dim`, `dimnames` and `tsp` never are.
 #' @param mustWork `TRUE`: an object that cannot be shared is an error.
 #' @param minLength Vectors with fewer elements are not shared.
-#' @param store A directory for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
+#' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
 #' @return The shared object.
 #' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store; the message says how much was
 #'   asked for and how much is free. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.

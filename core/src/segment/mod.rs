@@ -9,14 +9,15 @@ mod bytes;
 mod draft;
 mod overlay;
 mod pages;
+mod unfork;
 mod writer;
 
 use std::sync::Arc;
 
 pub(crate) use bytes::{Bytes, Lines};
 pub use draft::Draft;
-pub(crate) use draft::{DraftsHeld, drafts_before_fork};
 pub use overlay::Overlay;
+pub(crate) use unfork::{DraftsHeld, drafts_before_fork};
 pub(crate) use writer::Finished;
 pub use writer::{Heap, Sink, Writer};
 

@@ -52,18 +52,25 @@ impl Store {
     /// Removes every segment of the store that no living process holds and no reference in flight points to; ledgers of the dead too.
     /// How many segments went. What cannot be looked at is left for another sweep.
     pub fn sweep(&self) -> usize {
-        let mut gone = self.collect_pending();
-        gone += self.try_sweep().unwrap_or(0);
-        gone
+        let gone = self.collect_pending();
+        gone + self.try_sweep().map_or(0, |(swept, _)| swept)
     }
 
-    fn try_sweep(&self) -> io::Result<usize> {
+    /// How many segments went, and whether something was left because somebody else was at it.
+    fn try_sweep(&self) -> io::Result<(usize, bool)> {
         self.0.state.lock().swept = sys::now();
+        let step = fork::step();
         let mut ids = names(&self.0.segments)?;
         // The scan without locks only thins out the candidates; the one that counts is made under their locks.
-        let held = ledger::scan(&self.0.ledgers)?;
-        ids.retain(|id| !held.contains(id));
-        Ok(ids.chunks(BATCH).map(|batch| self.collect(batch).1).sum())
+        let scanned = ledger::scan(&self.0.ledgers, &step)?;
+        drop(step);
+        ids.retain(|id| !scanned.held.contains(id));
+        let (mut gone, mut left) = (0, scanned.dead_left);
+        for batch in ids.chunks(BATCH) {
+            let (busy, n) = self.collect(batch);
+            (gone, left) = (gone + n, left || !busy.is_empty());
+        }
+        Ok((gone, left))
     }
 
     /// Collects the segments this process gave up.
@@ -96,7 +103,7 @@ impl Store {
 
     /// The same under one scan. An error: there are not descriptors enough.
     fn collect_at_once(&self, ids: &[SegmentId]) -> io::Result<(Vec<SegmentId>, usize)> {
-        let _step = fork::step();
+        let step = fork::step();
         let (mut busy, mut idle) = (Vec::new(), Vec::new());
         for &id in ids {
             match self.lock_idle(id) {
@@ -109,10 +116,10 @@ impl Store {
         if idle.is_empty() {
             return Ok((busy, 0));
         }
-        let held = match ledger::scan(&self.0.ledgers) {
+        let held = match ledger::scan(&self.0.ledgers, &step) {
             Err(e) if sys::is_out_of_descriptors(&e) => return Err(e),
             Err(_) => return Ok((busy, 0)),
-            Ok(held) => held,
+            Ok(scanned) => scanned.held,
         };
         let gone = idle.iter().filter(|(id, _)| !held.contains(id) && self.unlink(*id)).count();
         Ok((busy, gone))
@@ -185,15 +192,15 @@ impl Store {
             return;
         }
         drop(state);
-        self.sweep();
-        // Who has a lock now may be at its end too, and have found us still alive: the last one must not leave it to the next.
         for _ in 0..PATIENCE {
+            self.collect_pending();
+            let left = self.try_sweep().is_ok_and(|(_, left)| left);
             match self.0.state.try_lock() {
-                Some(state) if !state.pending.is_empty() => {}
+                Some(state) if left || !state.pending.is_empty() => {}
                 _ => return,
             }
+            // Who is at it may be at its end too, and have found us still alive: the last one must not leave it to the next.
             std::thread::sleep(Duration::from_millis(1));
-            self.collect_pending();
         }
     }
 }
@@ -207,10 +214,14 @@ enum Idle {
     No,
 }
 
-/// Ids of a directory. A dotted file whose maker died (its lock is free) is removed on the way.
+/// Ids of a directory; none if somebody removed it. A dotted file whose maker died (its lock is free) is removed on the way.
 fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
     let mut ids = HashSet::new();
-    for entry in std::fs::read_dir(dir)? {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    for entry in entries {
         let name = entry?.file_name();
         match name.to_str().and_then(SegmentId::parse) {
             Some(id) => {

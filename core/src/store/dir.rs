@@ -25,6 +25,11 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     private_dir(&path.join(LEDGERS))
 }
 
+/// Whether a store was made there.
+pub(super) fn looks_like_one(path: &Path) -> bool {
+    [SEGMENTS, LEDGERS].iter().all(|part| path.join(part).is_dir())
+}
+
 fn private_dir(path: &Path) -> Result<(), StoreError> {
     let unusable = |what| move |source| StoreError::Unusable { path: path.to_owned(), what, source };
     match DirBuilder::new().mode(0o700).create(path) {

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::fork::Step;
 use crate::sys::{self, Unnamed};
 use crate::{SegmentId, StoreError};
 
@@ -136,20 +137,32 @@ impl Ledger {
     }
 }
 
+/// What a scan found.
+pub(super) struct Scanned {
+    /// Every id that a living process names.
+    pub(super) held: HashSet<SegmentId>,
+    /// Ledgers of the dead are still there, because somebody else was listing.
+    pub(super) dead_left: bool,
+}
+
 /// Every id that a living process names.
 ///
 /// Lists again until no new ledger appears: a forked child's is linked before its parent withdraws anything, so whoever saw the parent's
 /// without an id sees the child's in the next listing. No ledger vanishes amid the listings: those of the dead are removed after them, and
 /// only while nobody lists.
-pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
+///
+/// A step (`_step`), because a child forked amid it would inherit the directory's lock and keep it.
+pub(super) fn scan(dir: &Path, _step: &Step) -> io::Result<Scanned> {
     let (mut seen, mut held, mut dead) = (HashSet::new(), HashSet::new(), Vec::new());
     let listing = sys::open_dir(dir)?;
     sys::lock_shared(&listing)?;
     loop {
         let mut news = false;
         for entry in std::fs::read_dir(dir)? {
-            let name = entry?.file_name();
-            if seen.contains(&name) || !is_ledger(&name) {
+            let entry = entry?;
+            let name = entry.file_name();
+            // What is not a file is not a ledger, and must not stop everybody's scans.
+            if seen.contains(&name) || !is_ledger(&name) || !entry.file_type()?.is_file() {
                 continue;
             }
             news = true;
@@ -164,13 +177,18 @@ pub(super) fn scan(dir: &Path) -> io::Result<HashSet<SegmentId>> {
         }
     }
     sys::unlock(&listing);
-    if !dead.is_empty() && sys::try_lock(&listing, true)? {
+    if dead.is_empty() {
+        return Ok(Scanned { held, dead_left: false });
+    }
+    let alone = sys::try_lock(&listing, true)?;
+    if alone {
         for path in dead {
             // Somebody else may have been first.
             let _ = std::fs::remove_file(path);
         }
+        sys::unlock(&listing);
     }
-    Ok(held)
+    Ok(Scanned { held, dead_left: !alone })
 }
 
 /// Other things that lie there say nothing of who holds what, and must not keep everybody from collecting.

@@ -78,8 +78,8 @@ impl Store {
         })?;
         let path: PathBuf = path.components().collect();
         let mut stores = fork::STORES.lock();
-        if let Some(store) = stores.iter().find(|s| s.0.path == path) {
-            return Ok(*store);
+        if let Some(store) = known(&stores, &path) {
+            return Ok(store);
         }
         dir::prepare(&path)?;
         fork::install();
@@ -93,6 +93,18 @@ impl Store {
         let store = Store(Box::leak(Box::new(inner)));
         stores.push(store);
         Ok(store)
+    }
+
+    /// A store that is there already, for an attach: a reference comes from outside, and must make no directory wherever it points.
+    ///
+    /// # Errors
+    /// It is there, and [`Store::open`] refuses it.
+    pub fn find(path: &Path) -> Result<Option<Store>, StoreError> {
+        let open = known(&fork::STORES.lock(), path);
+        if open.is_some() || !dir::looks_like_one(path) {
+            return Ok(open);
+        }
+        Store::open(path).map(Some)
     }
 
     /// Its directory.
@@ -272,6 +284,10 @@ impl Store {
             free => Err(CreateError::Full { path: self.0.path.clone(), asked: len, free }),
         }
     }
+}
+
+fn known(stores: &[Store], path: &Path) -> Option<Store> {
+    stores.iter().find(|s| s.0.path == path).copied()
 }
 
 impl Backing for Store {

@@ -1,0 +1,122 @@
+# Ctrl-C (SIGINT) amid share().
+
+skip_on_os("windows")
+skip_without_processes()
+
+free_mb <- function(dir) {
+  free <- suppressWarnings(system2("df", c("-Pk", dir), stdout = TRUE))
+  if (length(free) < 2L) 0 else as.numeric(strsplit(free[2], " +")[[1]][4]) / 1024
+}
+
+test_that("Ctrl-C during share() of something big is R's interrupt: nothing stays in the store, and R goes on", {
+  where <- if (free_mb("/dev/shm") > 3000) "/dev/shm" else tempdir()
+  skip_if(free_mb(where) < 3000, "less than 3 GB free")
+  with_new_store({
+    dir <- scratch()
+    victim <- start_r({
+      library(cowshed)
+      pid <- Sys.getpid()
+      caught <- logical()
+      used <- numeric()
+      kb <- function() sum(as.numeric(system2("df", c("-k", "--output=used", getOption("cowshed.store")), stdout = TRUE)[2]))
+      source <- as.double(1:1.25e8) # compact: 1 GB once written
+      before <- kb()
+      for (delay in c(0.005, 0.02, 0.05, 0.08)) {
+        system(sprintf("(sleep %f; kill -INT %d) >/dev/null 2>&1 &", delay, pid))
+        outcome <- tryCatch(
+          {
+            x <- share(source)
+            # share() was done before the signal came: it may come now.
+            for (i in 1:200) Sys.sleep(0.01)
+            "never"
+          },
+          interrupt = function(i) if (exists("x", inherits = FALSE)) "after" else "amid"
+        )
+        caught <- c(caught, outcome)
+        if (exists("x")) rm(x)
+        gc()
+        used <- c(used, kb() - before)
+      }
+      small <- share(as.numeric(1:1000))
+      answer <- list(
+        caught = caught, used = used, files = nrow(listSharedObjects()), small = sum(small), private = private_kb(),
+        mapped = length(grep("cowshed", readLines("/proc/self/maps"))), fds = length(list.files("/proc/self/fd"))
+      )
+      saveRDS(answer, in_scratch("answer"))
+    }, dir = dir)
+    expect_equal(finish(victim), 0L)
+    got <- readRDS(file.path(dir, "answer"))
+    expect_true(all(got$caught %in% c("amid", "after")), info = paste(got$caught, collapse = " "))
+    expect_true("amid" %in% got$caught)
+    # Of 976,562 kB nothing is left; other processes use the same file system.
+    expect_true(all(got$used < 200000), info = paste(got$used, collapse = " "))
+    expect_identical(got$files, 1L)
+    expect_identical(got$small, sum(as.numeric(1:1000)))
+    expect_lt(got$private, 200000)
+    expect_lt(got$fds, 16L)
+    expect_clean_store()
+  }, where)
+})
+
+test_that("Ctrl-C at random moments of sharing, reading, sending and dropping loses and leaves nothing", {
+  with_new_store({
+    dir <- scratch()
+    victim <- start_r({
+      library(cowshed)
+      options(cowshed.grace = 0)
+      held <- share(as.numeric(1:1e5))
+      rounds <- 0
+      caught <- 0
+      right <- TRUE
+      mark("ready")
+      while (!file.exists(in_scratch("stop"))) {
+        tryCatch(
+          {
+            repeat {
+              x <- share(as.numeric(1:3e5))
+              y <- unserialize(serialize(x, NULL))
+              right <- right && identical(y[3e5], 3e5)
+              z <- x
+              z[1] <- 0
+              w <- share(lapply(1:20, function(i) as.numeric(1:100)))
+              setCopyOnWrite(x, FALSE)
+              rm(x, y, z, w)
+              gc()
+              rounds <- rounds + 1
+              if (file.exists(in_scratch("stop"))) break
+            }
+          },
+          interrupt = function(i) caught <<- caught + 1
+        )
+      }
+      rm(list = intersect(c("x", "y", "z", "w"), ls()))
+      gc()
+      pruneSharedObjects()
+      answer <- list(
+        caught = caught, rounds = rounds, right = right, held = sum(held), shared = is.shared(held), files = nrow(listSharedObjects()),
+        size = size_of(held), fds = length(list.files("/proc/self/fd"))
+      )
+      saveRDS(answer, in_scratch("end"))
+    }, dir = dir)
+    wait_in(dir, "ready")
+    # Only while it is in the loop, which catches them.
+    set.seed(1)
+    for (i in 1:30) {
+      Sys.sleep(runif(1, 0.005, 0.06))
+      tools::pskill(victim$get_pid(), tools::SIGINT)
+    }
+    Sys.sleep(0.2)
+    writeBin(raw(1), file.path(dir, "stop"))
+    finish(victim)
+    skip_if_not(file.exists(file.path(dir, "end")), "a signal came between the loop's end and its handler")
+    got <- readRDS(file.path(dir, "end"))
+    expect_gt(got$caught, 5)
+    expect_true(got$right)
+    expect_identical(got$held, sum(as.numeric(1:1e5)))
+    expect_true(got$shared)
+    expect_identical(got$files, 1L)
+    expect_lt(got$size, 300)
+    expect_lt(got$fds, 16L)
+    expect_clean_store()
+  })
+})
