@@ -4,7 +4,7 @@ use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::by_element;
-use crate::element;
+use crate::element::{self, Element};
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
@@ -94,10 +94,19 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     if thaw {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     }
-    let same = by_element!(x.kind(), E => shared.alias::<E>(r, new)?, return Ok(x));
+    let Some(same) = by_element!(x.kind(), E => again::<E>(r, shared, new)?, None) else {
+        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
+    };
     // SAFETY: both R objects.
     call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;
     Ok(Sexp(same.sexp()))
+}
+
+/// Another object of the same bytes. With a view of its own: what is written through a pointer to one must not show in the other, and
+/// private bytes over one must not keep the other from writing through. `None` if there is nothing to be a view of.
+fn again<E: Element>(r: R, shared: Object, flags: Flags) -> Result<Option<Object>> {
+    hooks::seal::<E>(shared);
+    shared.view().again().map(|view| Object::new::<E>(r, view, flags)).transpose()
 }
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
@@ -118,7 +127,7 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
             call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(copy, x.0) })?;
             Sexp(copy)
         }
-        None if x.kind() == sys::VECSXP && any_shared(r, x)? => {
+        None if x.kind() == sys::VECSXP && any_view(r, x)? => {
             let copy = r.shallow_duplicate(x)?;
             for i in 0..copy.len(r)? {
                 r.set_element(copy, i, || unshare(r, x.element(r, i)?))?;
@@ -131,7 +140,12 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
 }
 
 fn unshare_attributes(r: R, x: Sexp) -> Result<Sexp> {
-    let shared: Vec<_> = crate::attributes::values(x).filter(|(_, value)| Object::find(value.0).is_some()).collect();
+    let mut shared = Vec::new();
+    for (name, value) in crate::attributes::values(x) {
+        if any_view(r, value)? {
+            shared.push((name, value));
+        }
+    }
     if shared.is_empty() {
         return Ok(x);
     }
@@ -142,6 +156,26 @@ fn unshare_attributes(r: R, x: Sexp) -> Result<Sexp> {
         call(r, || unsafe { sys::Rf_setAttrib(copy.0, name, value.0) })?;
     }
     Ok(copy)
+}
+
+/// Whether `x` is a view, or has one in its elements or attributes, changed ones included.
+fn any_view(r: R, x: Sexp) -> Result<bool> {
+    if Object::find(x.0).is_some() {
+        return Ok(true);
+    }
+    if x.kind() == sys::VECSXP {
+        for i in 0..x.len(r)? {
+            if r.scope(|| any_view(r, x.element(r, i)?))? {
+                return Ok(true);
+            }
+        }
+    }
+    for (_, value) in crate::attributes::values(x) {
+        if any_view(r, value)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// is.shared(): whether `x`, or anything in it, is in shared memory and as it was shared.
@@ -167,7 +201,8 @@ pub fn flag(x: Sexp, flag: Flags) -> Option<bool> {
     shared(x).map(|shared| shared.flags().contains(flag))
 }
 
-/// Sets a flag of a shared vector, in place: every name of the same R object sees it. `None` for what is not shared.
+/// Sets a flag of a shared vector, in place: every name of the same R object sees it, and no other object does, even one that has the same
+/// view (a write-through alias) or that is the same vector inside R's wrapper. `None` for what is not shared.
 ///
 /// copyOnWrite = FALSE on a frozen segment makes a new segment that can be written; whoever else holds the old one keeps it.
 ///
@@ -177,14 +212,29 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
     let Some(object) = shared(x) else { return Ok(None) };
     let mut flags = object.flags();
     flags.set(flag, value);
+    if flags == object.flags() {
+        return Ok(Some(()));
+    }
     let frozen = object.view().span().is_none_or(|span| span.segment.mode() == Mode::Frozen);
-    if !flags.contains(Flags::COPY_ON_WRITE) && frozen {
+    let other = if frozen && !flags.contains(Flags::COPY_ON_WRITE) {
         let options = ShareOptions { flags, min_length: 0, must_work: false, ..ShareOptions::usual(r) };
-        let live = share_new(r, Sexp(object.sexp()), stores::usual(r)?, options)?;
-        if let Some(live) = Object::find(live.0) {
-            object.become_like(live);
+        Object::find(share_new(r, Sexp(object.sexp()), stores::usual(r)?, options)?.0)
+    } else if frozen && object.sexp() == x.0 {
+        // Its view is its own already, and obeys whatever the flags are.
+        None
+    } else {
+        by_element!(object.kind(), E => again::<E>(r, object, flags)?, None)
+    };
+    match other {
+        Some(other) if object.sexp() != x.0 => {
+            other.move_into(x.0);
+            return Ok(Some(()));
+        }
+        Some(other) => {
+            object.become_like(other);
             object.freeze();
         }
+        None => {}
     }
     object.set_flags(flags);
     Ok(Some(()))

@@ -89,3 +89,12 @@ local_store <- function(.frame = parent.frame()) {
 
 # What another process would see of `x`.
 elsewhere <- function(x) unserialize(serialize(x, NULL))
+
+# The class and message of the error that `code` ends in, as text for a snapshot.
+refusal <- function(code) {
+  e <- tryCatch({
+    code
+    stop("there was no error")
+  }, error = function(e) e)
+  cat(paste(class(e), collapse = " / "), conditionMessage(e), sep = "\n")
+}
