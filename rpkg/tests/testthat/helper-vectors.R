@@ -8,6 +8,9 @@ odd_nan <- function(tail = 5) readBin(as.raw(c(tail, 0, 0, 0, 0, 0, 0xf8, 0x7f))
 
 setClass("Measured", contains = "numeric", slots = c(unit = "character"))
 
+# A function that is the same wherever it arrives.
+in_global <- as.function(alist(x = , x + 1), envir = globalenv())
+
 # Of every type and class, all of three elements or more.
 samples <- function() {
   dated <- as.Date("2024-02-28") + 0:5
@@ -35,7 +38,7 @@ samples <- function() {
     ts = ts(c(3, 1, 4, 1, 5, 9), start = c(2020, 2), frequency = 4),
     S4 = new("Measured", c(1, 2, 3.5), unit = "kg"),
     S3 = structure(c(1, 2, 3, 4), class = c("leaf", "branch"), note = "S3"),
-    attributes = structure(c(1, 2, 3), a = list(1L, list(b = c(5L, 1L, 2L), c = "x")), f = function(x) x + 1, s = as.name("z")),
+    attributes = structure(c(1, 2, 3), a = list(1L, list(b = c(5L, 1L, 2L), c = "x")), f = in_global, s = as.name("z")),
     units = structure(c(1L, 5L, 9L), units = "cm", origin = structure(c(1, 2, 3), class = "deep"))
   )
 }
