@@ -149,15 +149,7 @@ pub(crate) fn serialized_state<E: Element>(r: R, x: Object) -> Result<Option<SEX
     if view.changed() || by_value::now(r)? {
         return Ok(None);
     }
-    let was_draft = matches!(&*view.source(), Source::Draft(_));
-    let sealed = view.seal(|draft| {
-        let node = Node { length: (draft.len() as usize / size_of::<E::C>()) as u64, ..Node::default() };
-        let segment = draft.seal(E::STRATEGY, node).ok()?;
-        crate::view::Span::new(&segment, segment.root(), 0, view.len() as u64, size_of::<E::C>())
-    });
-    if was_draft && sealed {
-        x.freeze();
-    }
+    seal::<E>(x);
     let Some(span) = view.span() else { return Ok(None) };
     let Some(lease) = span.segment.lease() else { return Ok(None) };
     let store = lease.store();
@@ -173,6 +165,20 @@ pub(crate) fn serialized_state<E: Element>(r: R, x: Object) -> Result<Option<SEX
         store: store.path().to_owned(),
     };
     raw(r, &reference.bytes()).map(Some)
+}
+
+/// Seals `x` if it is a draft: from here on R duplicates it before it writes.
+pub(crate) fn seal<E: Element>(x: Object) {
+    let view = x.view();
+    let was_draft = matches!(&*view.source(), Source::Draft(_));
+    let sealed = view.seal(|draft| {
+        let node = Node { length: (draft.len() as usize / size_of::<E::C>()) as u64, ..Node::default() };
+        let segment = draft.seal(E::STRATEGY, node).ok()?;
+        crate::view::Span::new(&segment, segment.root(), 0, view.len() as u64, size_of::<E::C>())
+    });
+    if was_draft && sealed {
+        x.freeze();
+    }
 }
 
 fn raw(r: R, bytes: &[u8]) -> Result<SEXP> {

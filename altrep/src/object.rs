@@ -121,6 +121,12 @@ impl Object {
         unsafe { sys::R_set_altrep_data1(self.0, sys::R_altrep_data1(other.0)) };
     }
 
+    /// Puts it into `wrapper`, one of R's, in place of the shared vector there.
+    pub(crate) fn move_into(self, wrapper: SEXP) {
+        // SAFETY: `find` saw that it wraps a vector of this type and length; R's write barrier is in the setter.
+        unsafe { sys::R_set_altrep_data1(wrapper, self.0) };
+    }
+
     /// R duplicates it from now on before it writes.
     pub(crate) fn freeze(self) {
         // SAFETY: an R object.

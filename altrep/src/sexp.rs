@@ -96,8 +96,19 @@ impl Sexp {
         Ok((!missing).then_some(value))
     }
 
-    /// As a message about a wrong argument shows it: its class and length.
+    /// As a message about a wrong argument shows it: a single value itself, else class and length.
     pub fn shown(self, r: R) -> String {
+        // SAFETY: an R object.
+        let bare = unsafe { sys::OBJECT(self.0) } == 0;
+        if bare
+            && matches!(self.kind(), sys::LGLSXP | sys::INTSXP | sys::REALSXP | sys::STRSXP)
+            && self.len(r).ok() == Some(1)
+        {
+            let code = r.base(c"deparse", self).and_then(|code| code.strings(r)).unwrap_or_default().concat();
+            if (1..=60).contains(&code.len()) {
+                return code;
+            }
+        }
         let class = self.class(r).unwrap_or_default();
         let len = self.len(r).unwrap_or_default();
         format!("an object of class {class} and length {len}")

@@ -12,7 +12,7 @@ const WINDOW_PART: u64 = 16;
 
 /// Subscripts from 1; NA and what lies beyond the end select NA.
 pub(crate) enum Index {
-    /// `first`, `first + 1`, ... as many as `len`; from R's own compact sequence, never expanded.
+    /// `first`, `first + 1`, ... as many as `len`.
     Run { first: i64, len: usize },
     /// Each its own, as ints.
     Ints(SEXP, usize),
@@ -28,7 +28,7 @@ impl Index {
         if !matches!(kind, sys::INTSXP | sys::REALSXP) {
             return Ok(None);
         }
-        Ok(Some(match run(index, kind, len) {
+        Ok(Some(match compact(index, kind, len).or_else(|| run(index, kind, len)) {
             Some(first) => Index::Run { first, len },
             None if kind == sys::INTSXP => Index::Ints(index, len),
             None => Index::Doubles(index, len),
@@ -44,7 +44,7 @@ impl Index {
 
 /// The first number, if this is R's compact sequence `first, first + 1, ...`: an ALTREP not expanded whose `data1` holds
 /// (length, first, 1). The ends and the middle are asked for as well, in case another package's class looks alike.
-fn run(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
+fn compact(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
     // SAFETY: an R object; then an ALTREP.
     let data = unsafe { if sys::ALTREP(index) == 0 || len == 0 { return None } else { sys::R_altrep_data1(index) } };
     // SAFETY: constants and R objects.
@@ -58,7 +58,7 @@ fn run(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
     }
     // SAFETY: three doubles.
     let [n, first, step] = unsafe { *sys::REAL(data).cast::<[f64; 3]>() };
-    let whole = first.fract() == 0.0 && (1.0..=4_503_599_627_370_496.0).contains(&first);
+    let whole = first.fract() == 0.0 && (1.0..=LARGEST).contains(&first);
     if n != len as f64 || step != 1.0 || !whole {
         return None;
     }
@@ -70,6 +70,35 @@ fn run(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
     };
     [0, len / 2, len - 1].into_iter().all(|i| at(i) == first + i as f64).then_some(first as i64)
 }
+
+/// The same of numbers that lie in memory. R expands its compact sequences when it cleans subscripts (`x[2:9]`), and makes `x[-1]` and
+/// `x[TRUE]` a vector of ints: so the numbers themselves are asked. Most others fail at the ends.
+fn run(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
+    // SAFETY: an integer or double vector.
+    let pointer = unsafe { sys::DATAPTR_OR_NULL(index) };
+    if pointer.is_null() || len == 0 {
+        return None;
+    }
+    if kind == sys::INTSXP {
+        let pointer = pointer.cast::<c_int>();
+        // SAFETY: within its length.
+        let at = |i: usize| i64::from(unsafe { *pointer.add(i) });
+        let first = at(0);
+        let runs = |i: usize| at(i) == first + i as i64;
+        (first >= 1 && runs(len - 1) && (1..len).all(runs)).then_some(first)
+    } else {
+        let pointer = pointer.cast::<f64>();
+        // SAFETY: within its length.
+        let at = |i: usize| unsafe { *pointer.add(i) };
+        let first = at(0);
+        let whole = first.fract() == 0.0 && (1.0..=LARGEST).contains(&first);
+        let runs = |i: usize| at(i) == first + i as f64;
+        (whole && runs(len - 1) && (1..len).all(runs)).then_some(first as i64)
+    }
+}
+
+/// Doubles up to 2^52, more than any vector has, count in ones.
+const LARGEST: f64 = 4_503_599_627_370_496.0;
 
 /// The elements selected, as a plain vector.
 pub(crate) fn extract<E: Element>(r: R, view: &View, index: &Index) -> Result<SEXP> {

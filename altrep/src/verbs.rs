@@ -4,11 +4,11 @@ use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::by_element;
-use crate::element::{Element, is_vector};
+use crate::element::{self, Element};
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
-use crate::view::{Source, Span, View};
+use crate::view::{Source, View};
 use crate::{hooks, registry, stores, sys};
 
 /// What share() was asked for. `None` is "not said": R's options() decide, or, for a view, what it is already.
@@ -71,7 +71,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
     let flags = options.flags;
-    if is_vector(x.kind()) && x.len(r)? < options.min_length {
+    if element::is_vector(x.kind()) && x.len(r)? < options.min_length {
         return Ok(x);
     }
     let session = Session::new(r, options);
@@ -94,19 +94,19 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     if thaw {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     }
-    let Some(span) = shared.view().span() else {
-        // A draft goes on being written in place: another object of it must have bytes of its own.
+    let Some(same) = by_element!(x.kind(), E => again::<E>(r, shared, new)?, None) else {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     };
-    let same = by_element!(x.kind(), E => again::<E>(r, span, shared, new)?, return Ok(x));
     // SAFETY: both R objects.
     call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;
     Ok(Sexp(same.sexp()))
 }
 
-/// Another object for the same data. It has a view of its own: private bytes, should it ever need some, must not be those of the other.
-fn again<E: Element>(r: R, span: Span, shared: Object, flags: Flags) -> Result<Object> {
-    Object::new::<E>(r, View::new(span, shared.view().len()), flags)
+/// Another object of the same bytes. With a view of its own: what is written through a pointer to one must not show in the other, and
+/// private bytes over one must not keep the other from writing through. `None` if there is nothing to be a view of.
+fn again<E: Element>(r: R, shared: Object, flags: Flags) -> Result<Option<Object>> {
+    hooks::seal::<E>(shared);
+    shared.view().again().map(|view| Object::new::<E>(r, view, flags)).transpose()
 }
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
@@ -127,7 +127,7 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
             call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(copy, x.0) })?;
             Sexp(copy)
         }
-        None if x.kind() == sys::VECSXP && any_shared(r, x)? => {
+        None if x.kind() == sys::VECSXP && any_view(r, x)? => {
             let copy = r.shallow_duplicate(x)?;
             for i in 0..copy.len(r)? {
                 r.set_element(copy, i, || unshare(r, x.element(r, i)?))?;
@@ -140,7 +140,12 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
 }
 
 fn unshare_attributes(r: R, x: Sexp) -> Result<Sexp> {
-    let shared: Vec<_> = crate::attributes::values(x).filter(|(_, value)| Object::find(value.0).is_some()).collect();
+    let mut shared = Vec::new();
+    for (name, value) in crate::attributes::values(x) {
+        if any_view(r, value)? {
+            shared.push((name, value));
+        }
+    }
     if shared.is_empty() {
         return Ok(x);
     }
@@ -151,6 +156,27 @@ fn unshare_attributes(r: R, x: Sexp) -> Result<Sexp> {
         call(r, || unsafe { sys::Rf_setAttrib(copy.0, name, value.0) })?;
     }
     Ok(copy)
+}
+
+/// Whether `x` is a view, or has one in its elements or attributes, changed ones included.
+fn any_view(r: R, x: Sexp) -> Result<bool> {
+    if Object::find(x.0).is_some() {
+        return Ok(true);
+    }
+    if x.kind() == sys::VECSXP {
+        r.check_stack()?;
+        for i in 0..x.len(r)? {
+            if r.scope(|| any_view(r, x.element(r, i)?))? {
+                return Ok(true);
+            }
+        }
+    }
+    for (_, value) in crate::attributes::values(x) {
+        if any_view(r, value)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// is.shared(): whether `x`, or anything in it, is in shared memory and as it was shared.
@@ -177,7 +203,8 @@ pub fn flag(x: Sexp, flag: Flags) -> Option<bool> {
     shared(x).map(|shared| shared.flags().contains(flag))
 }
 
-/// Sets a flag of a shared vector, in place: every name of the same R object sees it. `None` for what is not shared.
+/// Sets a flag of a shared vector, in place: every name of the same R object sees it, and no other object does, even one that has the same
+/// view (a write-through alias) or that is the same vector inside R's wrapper. `None` for what is not shared.
 ///
 /// copyOnWrite = FALSE on a frozen segment makes a new segment that can be written; whoever else holds the old one keeps it.
 ///
@@ -187,20 +214,30 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
     let Some(object) = shared(x) else { return Ok(None) };
     let mut flags = object.flags();
     flags.set(flag, value);
+    if flags == object.flags() {
+        return Ok(Some(()));
+    }
     let frozen = object.view().span().is_none_or(|span| span.segment.mode() == Mode::Frozen);
-    if !flags.contains(Flags::COPY_ON_WRITE) && frozen {
+    let other = if frozen && !flags.contains(Flags::COPY_ON_WRITE) {
         let options = ShareOptions { flags, min_length: 0, must_work: false, ..ShareOptions::usual(r) };
         let store = object.view().span().and_then(|span| span.segment.lease().map(|lease| lease.store()));
-        let live = share_new(r, Sexp(object.sexp()), store.map_or_else(|| stores::usual(r), Ok)?, options)?;
-        if let Some(live) = Object::find(live.0) {
-            object.become_like(live);
+        Object::find(share_new(r, Sexp(object.sexp()), store.map_or_else(|| stores::usual(r), Ok)?, options)?.0)
+    } else if frozen && object.sexp() == x.0 {
+        // Its view is its own already, and obeys whatever the flags are.
+        None
+    } else {
+        by_element!(object.kind(), E => again::<E>(r, object, flags)?, None)
+    };
+    match other {
+        Some(other) if object.sexp() != x.0 => {
+            other.move_into(x.0);
+            return Ok(Some(()));
+        }
+        Some(other) => {
+            object.become_like(other);
             object.freeze();
         }
-    }
-    if let Some(span) = object.view().span().filter(|_| object.view().writes_through(object.flags())) {
-        // Write-through aliases have the same view; under another flag this object may get private bytes.
-        let own = by_element!(object.kind(), E => again::<E>(r, span, object, flags)?, return Ok(None));
-        object.become_like(own);
+        None => {}
     }
     object.set_flags(flags);
     Ok(Some(()))

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | frozen segment | its one mapping | an overlay of this view's own | not shared; travels by value |
 //! | write-through segment, copyOnWrite = FALSE | the live bytes | the live bytes | everybody sees it |
-//! | write-through segment, copyOnWrite = TRUE | the live bytes | a full copy, cut off from the others | not shared; travels by value |
+//! | write-through segment, copyOnWrite = TRUE | the live bytes | an overlay | not shared, shows no later writes of others |
 //! | draft | its mapping | its mapping | sealed at its first export |
 //! | broken | an error each time | an error | |
 
@@ -168,7 +168,13 @@ impl View {
         match (&*self.overlay.borrow(), &*self.source.borrow()) {
             (Some(overlay), Source::Segment(span)) => match span.segment.frozen(span.payload) {
                 Some(frozen) => overlay.dirty(frozen),
-                None => overlay.pages_written().is_none_or(|pages| pages > 0),
+                None => {
+                    let changed = overlay.pages_written().is_none_or(|pages| pages > 0);
+                    if changed {
+                        overlay.detach();
+                    }
+                    changed
+                }
             },
             _ => false,
         }
@@ -216,6 +222,12 @@ impl View {
         Some(View::new(window, len))
     }
 
+    /// Another view of the same unchanged elements, with nothing private over them; `None` for a draft, and for what was changed.
+    pub(crate) fn again(&self) -> Option<View> {
+        let span = self.span().filter(|_| !self.changed())?;
+        Some(View::new(span, self.len))
+    }
+
     /// Seals a draft, if it is one. Whether it reads a segment now. If sealing fails, the draft is as before.
     pub(crate) fn seal(&self, seal: impl FnOnce(&mut Draft) -> Option<Span>) -> bool {
         let mut source = self.source.borrow_mut();
@@ -230,15 +242,7 @@ impl View {
 }
 
 fn overlay(span: &Span) -> Result<Overlay> {
-    let made = if span.frozen() {
-        Overlay::new(&span.segment, span.payload)
-    } else {
-        // SAFETY: the span's bytes; others may write them meanwhile, and any bytes are elements.
-        Overlay::copy(unsafe {
-            std::slice::from_raw_parts(span.segment.payload(span.payload), span.payload.len as usize)
-        })
-    };
-    made.map_err(|e| {
+    Overlay::new(&span.segment, span.payload).map_err(|e| {
         let (id, len) = (span.segment.id(), span.payload.len);
         Failure::new(
             "memory",

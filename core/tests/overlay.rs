@@ -240,16 +240,25 @@ fn an_overlay_on_the_heap_is_a_copy() {
 }
 
 #[test]
-fn an_overlay_of_a_write_through_segment_is_refused_at_any_size() {
-    // From 64 KiB up one was made: it showed some of the others' later writes, page by page, until its own first one.
+fn an_overlay_of_a_write_through_segment_shows_others_writes_until_it_is_detached() {
     let shed = Shed::new();
     for size in SIZES {
         let host = Fake::default();
         let segment = share(&host, registry(), &shed.store, numbers(&host, size, 1), Flags::empty()).unwrap();
         assert_eq!(segment.mode(), Mode::WriteThrough);
         let payload = segment.table().node(segment.root()).payload;
-        let error = Overlay::new(&segment, payload).map(|_| size).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
+        let live = segment.payload_mut(payload).unwrap();
+        let overlay = Overlay::new(&segment, payload).unwrap();
+        let last = payload.len as usize - 1;
+        // SAFETY: within the payload, on this thread alone.
+        let write_live = |byte: u8| unsafe { live.add(last).write(byte) };
+        write_live(1);
+        assert_eq!(bytes(&overlay, payload)[last], 1, "{size}: it is read only, so it is live");
+        write(&overlay, 0, 9);
+        overlay.detach();
+        write_live(2);
+        assert_eq!(bytes(&overlay, payload)[last], 1, "{size}: written and detached, it is its own");
+        assert_eq!(bytes(&overlay, payload)[0], 9);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A view's own private bytes over a frozen payload, for whoever asks for a writable pointer.
 //!
 //! - A large payload is mapped privately: handing out the pointer costs a system call, a write costs the page it falls on.
-//! - A small one is copied.
+//! - A small one is copied. One that others write is mapped whatever its size: until it is written here it must show what they write.
 //! - [`Overlay::dirty`] tells what was written, exactly: by the kernel's page map, or by comparing where that cannot be read.
 
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::io;
 use memmap2::{MmapMut, MmapOptions};
 
 use super::{Lines, Segment, pages};
-use crate::Payload;
+use crate::{Mode, Payload};
 
 /// From this size an overlay is a private mapping rather than a copy: measured, the two cost the same near 20 KB.
 const MAPPED: u64 = 64 << 10;
@@ -24,13 +24,13 @@ enum Inner {
 }
 
 impl Overlay {
-    /// Over `payload` of a frozen segment.
+    /// Over `payload` of a segment.
     ///
     /// # Errors
-    /// The segment is write-through, or neither a mapping nor memory for a copy is to be had.
+    /// Neither a mapping nor memory for a copy is to be had.
     pub fn new(segment: &Segment, payload: Payload) -> io::Result<Overlay> {
-        let frozen = segment.frozen(payload).ok_or(io::ErrorKind::Unsupported)?;
-        if payload.len >= MAPPED && segment.is_mapped() {
+        let live = segment.mode() == Mode::WriteThrough;
+        if (payload.len >= MAPPED || live) && segment.is_mapped() {
             if let Some(overlay) =
                 segment.lease().and_then(|lease| lease.file(segment.id()).ok()).map(|f| map(&f, payload))
             {
@@ -42,15 +42,10 @@ impl Overlay {
             }
         }
         // Without a name there is no file to map again; the bytes are still there to copy.
-        Self::copy(frozen)
-    }
-
-    /// A copy of bytes that others may go on writing: cut off from them, page-level sharing would show their later writes.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn copy(bytes: &[u8]) -> io::Result<Overlay> {
-        Ok(Overlay(Inner::Copied(Lines::copied(bytes)?)))
+        let lines = Lines::zeroed(payload.len as usize)?;
+        // SAFETY: both have as many bytes, and the new ones are nobody else's. By pointers: a write-through payload may change meanwhile.
+        unsafe { std::ptr::copy_nonoverlapping(segment.payload(payload), lines.pointer(), payload.len as usize) };
+        Ok(Overlay(Inner::Copied(lines)))
     }
 
     /// Where its bytes are; valid while it lives.
@@ -81,6 +76,19 @@ impl Overlay {
                 pages::private(map.as_ptr(), map.len()).ok().map(|runs| runs.iter().map(|r| r.pages).sum())
             }
             Inner::Copied(_) => None,
+        }
+    }
+
+    /// Makes every page private, those not written too: from here on it shows nobody else's writes. Its address stays.
+    pub fn detach(&self) {
+        let Inner::Mapped(map) = &self.0 else { return };
+        let (start, len) = (self.pointer(), map.len());
+        for at in (0..len).step_by(pages::SIZE).chain(len.checked_sub(1)) {
+            // SAFETY: within the mapping. What is written is what is there, to this process's own page.
+            unsafe {
+                let byte = start.add(at);
+                byte.write_volatile(byte.read_volatile());
+            }
         }
     }
 
@@ -119,7 +127,8 @@ fn map(file: &File, payload: Payload) -> io::Result<Overlay> {
     let mut options = MmapOptions::new();
     // Untouched pages are the file's own: they need no swap reserved, and a matrix larger than memory can be mapped.
     options.offset(payload.offset).len(payload.len as usize).no_reserve_swap();
-    // SAFETY: the segment is frozen, so the pages that are not written stay as they are.
+    // SAFETY: a private mapping of a sealed segment. Its pages that are not written stay as they are if it is frozen; if it is not, whoever
+    // reads them expects what others write, and goes by pointers.
     let map = unsafe { options.map_copy(file) }?;
     Ok(Overlay(Inner::Mapped(map)))
 }

@@ -1,0 +1,35 @@
+# C functions for the tests, compiled once per run: what packages do to vectors through R's C interface.
+
+compiled <- new.env()
+
+# Their names, loaded; skips if there is no compiler.
+c_functions <- function() {
+  if (is.null(compiled$table)) {
+    dir <- tempfile("cowshed-c-")
+    dir.create(dir)
+    file.copy(test_path("c-api.c"), dir)
+    old <- setwd(dir)
+    on.exit(setwd(old))
+    output <- suppressWarnings(system2(file.path(R.home("bin"), "R"), c("CMD", "SHLIB", "c-api.c"), stdout = TRUE, stderr = TRUE))
+    library <- file.path(dir, paste0("c-api", .Platform$dynlib.ext))
+    compiled$table <- FALSE
+    compiled$why <- paste(output, collapse = "\n")
+    if (file.exists(library)) {
+      names <- c(
+        "t_duplicate", "t_shallow_duplicate", "t_lazy_duplicate", "t_coerce", "t_write", "t_write_elt", "t_read", "t_elt_sum", "t_region_sum",
+        "t_pointers", "t_same_object", "t_maybe_shared", "t_copy_most", "t_lengthgets", "t_writable"
+      )
+      dll <- dyn.load(library)
+      compiled$table <- lapply(stats::setNames(names, names), function(name) {
+        address <- getNativeSymbolInfo(name, dll)
+        function(...) .Call(address, ...)
+      })
+    }
+  }
+  if (isFALSE(compiled$table)) {
+    # A compiler that is there and fails is no reason to skip.
+    if (!nzchar(Sys.which("cc")) && !nzchar(Sys.which("gcc"))) skip("there is no C compiler")
+    stop(compiled$why)
+  }
+  compiled$table
+}
