@@ -42,38 +42,11 @@ impl Index {
     }
 }
 
-/// The first subscript, if they are `first, first + 1, ...`.
-fn run(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
-    if len == 0 {
-        return None;
-    }
-    // SAFETY: an integer or double vector.
-    let elements = unsafe { sys::DATAPTR_OR_NULL(index) };
-    if elements.is_null() {
-        return compact(index, kind, len);
-    }
-    // R's own sequences arrive here too: it expands `a:b` before it hands it out. A look costs less than a gather.
-    // SAFETY: `len` elements of that type.
-    unsafe {
-        match kind {
-            sys::INTSXP => counts_up(std::slice::from_raw_parts(elements.cast::<c_int>(), len)),
-            _ => counts_up(std::slice::from_raw_parts(elements.cast::<f64>(), len)),
-        }
-    }
-}
-
-fn counts_up<I: Copy + Into<f64>>(elements: &[I]) -> Option<i64> {
-    let first: f64 = elements[0].into();
-    let whole = first.fract() == 0.0 && (1.0..=4_503_599_627_370_496.0).contains(&first);
-    let up = whole && elements.iter().enumerate().all(|(i, &element)| element.into() == first + i as f64);
-    up.then_some(first as i64)
-}
-
 /// The first number, if this is R's compact sequence `first, first + 1, ...`: an ALTREP not expanded whose `data1` holds
 /// (length, first, 1). The ends and the middle are asked for as well, in case another package's class looks alike.
 fn compact(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
     // SAFETY: an R object; then an ALTREP.
-    let data = unsafe { if sys::ALTREP(index) == 0 { return None } else { sys::R_altrep_data1(index) } };
+    let data = unsafe { if sys::ALTREP(index) == 0 || len == 0 { return None } else { sys::R_altrep_data1(index) } };
     // SAFETY: constants and R objects.
     let looks_so = unsafe {
         sys::TYPEOF(data) as SexpType == sys::REALSXP
