@@ -3,7 +3,8 @@ costly <- c(
   "diag(x)", "tcrossprod(x)", "solve(x)", "interaction(x, x)", "eigen(x)$values", "det(x)", "chol(x)", "rank(x)",
   "convolve(x, x, type = \"o\")", "mapply(function(a, b) identical(a, b), x, x)", "mapply(identical, x, x)",
   "Map(function(a, b) a, x, x)[1:2]", "vctrs::vec_cast(x, double())", "prettyNum(x)", "capture.output(cat(x))",
-  "capture.output(write(x, stdout()))", "capture.output(dput(x))", "deparse(x)"
+  "capture.output(write(x, stdout()))", "capture.output(dput(x))", "deparse(x)",
+  "digest::sha1(as.numeric(x))", "make.unique(as.character(x))", "nchar(format(x))", "rev(as.list(x))[[1]]", "mode(as.list(x))"
 )
 
 test_that("base R reads a shared vector as it reads a plain one", {
