@@ -27,8 +27,8 @@ exercise <- function(store) {
   lost <- unserialize(serialize(d, NULL))
   list(
     x, y, d, l, f, live, far, drafted, part, unserialize(serialize(drafted, NULL)), unserialize(serialize(y, NULL)),
-    x[c(1, NA, 9)], d[2, ], unshare(l), unshare(wrapped)[90, 2], is.shared(l), getSharedCopy(wrapped), wrapped[[9, 9]], as.double(f),
-    d + x, cumsum(x), sort(part), lost, refused, unshareable, share(x, sharedCopy = TRUE)
+    x[c(1, NA, 9)], d[2, ], unshare(l), unshare(wrapped)[90, 2], is.shared(l), getSharedCopy(wrapped), wrapped[[9, 9]],
+    as.double(f), d + x, cumsum(x), sort(part), lost, refused, unshareable, share(x, sharedCopy = TRUE)
   )
 }
 
@@ -58,7 +58,7 @@ test_that("nothing is lost when R collects at every allocation", {
 
 test_that("nothing is lost when R collects now and then, at ever different places", {
   expect_identical(tortured(
-    "for (step in c(7, 11, 23, 37, 53, 101)) {",
+    "for (step in c(7, 23, 53)) {",
     "  gctorture2(step)",
     "  result <- list(exercise(store), exercise(store))",
     "  gctorture2(0)",
