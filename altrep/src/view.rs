@@ -11,6 +11,9 @@
 //! | write-through segment, copyOnWrite = TRUE | the live bytes | an overlay | not shared, shows no later writes of others |
 //! | draft | its mapping | its mapping | sealed at its first export |
 //! | broken | an error each time | an error | |
+//!
+//! The overlay of the third row shows what others write as long as only reading code has its pointer. R's own assignments duplicate first, in
+//! full; a write in place, by C code that should not, makes all pages private once `changed` sees it, until then only those it fell on.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::null;

@@ -10,7 +10,8 @@ c_functions <- function() {
     file.copy(test_path("c-api.c"), dir)
     old <- setwd(dir)
     on.exit(setwd(old))
-    output <- suppressWarnings(system2(file.path(R.home("bin"), "R"), c("CMD", "SHLIB", "c-api.c"), stdout = TRUE, stderr = TRUE))
+    build <- c("CMD", "SHLIB", "c-api.c")
+    output <- suppressWarnings(system2(file.path(R.home("bin"), "R"), build, stdout = TRUE, stderr = TRUE, timeout = 60))
     library <- file.path(dir, paste0("c-api", .Platform$dynlib.ext))
     compiled$table <- FALSE
     compiled$why <- paste(output, collapse = "\n")

@@ -166,7 +166,9 @@ test_that("what is known of a sorted source is right of the shared vector, and f
 
 test_that("sums are R's, to the last bit, and of R's type", {
   top <- .Machine$integer.max
-  integers <- list(c(top, top, 1L), c(top, -top, 5L), c(NA, 1L, 2L), c(-top, 0L, 0L), c(-top, -1L, 0L), c(-top, -2L, 0L), c(top, 1L, NA))
+  integers <- list(
+    c(top, top, 1L), c(top, -top, 5L), c(NA, 1L, 2L), c(-top, 0L, 0L), c(-top, -1L, 0L), c(-top, -2L, 0L), c(top, 1L, NA)
+  )
   for (x in c(integers, large_samples()[c("logical", "integer", "double", "complex", "matrix")])) {
     expect_true(same(sum(share(x)), sum(x)))
     expect_true(same(sum(share(x), na.rm = TRUE), sum(x, na.rm = TRUE)))
