@@ -1,0 +1,261 @@
+# Segments whose bytes are not what a writer leaves, built by docs/format.md, attached by a process that has nothing of them mapped.
+
+skip_on_os("windows")
+skip_without_processes()
+
+# A segment nobody has mapped, kept in the store by a reference in flight: its file and its reference.
+orphan <- function(dir, n = 20L, attributes = TRUE, ...) {
+  made <- run_r({
+    library(cowshed)
+    x <- as.numeric(seq_len(n))
+    if (attributes) x <- structure(x, extra = as.numeric(1:10), class = "thing")
+    x <- do.call(share, c(list(x), more))
+    put(x, "x")
+    answer(c(cowshed:::data_id(x), cowshed:::store_path()))
+  }, n = n, attributes = attributes, more = list(...), dir = dir)
+  expect_ended_well(made)
+  file <- file.path(made$answer[2], "segments", sub(":.*", "", made$answer[1]))
+  list(file = file, data = read_file(file), bytes = bytes_in(dir, "x"), n = n)
+}
+
+u64 <- function(b, at) sum(as.integer(b[at + 1:8]) * 256^(0:7))
+u32 <- function(b, at) sum(as.integer(b[at + 1:4]) * 256^(0:3))
+read_file <- function(path) readBin(path, "raw", file.size(path))
+
+# What attaching gives for each of many damaged versions of a segment, all tried in one process that must survive.
+outcomes <- function(segment, damages, dir) {
+  got <- run_r({
+    # Loading sweeps, and what has no control block is nobody's.
+    loadNamespace("cowshed")
+    result <- vapply(damages, function(d) {
+      bytes <- good
+      if (!is.null(d$at)) bytes[d$at + seq_along(d$put)] <- d$put
+      if (!is.null(d$cut)) bytes <- bytes[seq_len(d$cut)]
+      if (!is.null(d$more)) bytes <- c(bytes, raw(d$more))
+      # A new file each time: nothing of the one before can be in use.
+      unlink(file)
+      writeBin(bytes, file)
+      x <- unserialize(reference)
+      if (length(x) != n) return("wrong length")
+      value <- tryCatch({ s <- sum(unclass(x)); if (identical(s, sum(as.numeric(seq_len(n))))) "right" else "wrong value" },
+        error = function(e) class(e)[1], warning = function(w) "warning")
+      rm(x)
+      gc(full = FALSE)
+      value
+    }, "")
+    unlink(file)
+    writeBin(good, file)
+    answer(list(result = unname(result), after = sum(unclass(unserialize(reference)))))
+  }, file = segment$file, reference = segment$bytes, n = segment$n, good = segment$data, damages = damages, dir = dir, timeout = 120)
+  expect_ended_well(got)
+  # The undamaged bytes still attach, in the same process.
+  expect_identical(got$answer$after, sum(as.numeric(seq_len(segment$n))))
+  got$answer$result
+}
+
+flips <- function(bytes, places, masks = c(1, 128)) {
+  unlist(lapply(places, function(at) lapply(masks, function(mask) list(at = at, put = xor(bytes[at + 1L], as.raw(mask))))), FALSE)
+}
+
+test_that("any flipped bit of the header is found", {
+  with_new_store({
+    dir <- scratch()
+    segment <- orphan(dir)
+    bytes <- segment$data
+    expect_identical(rawToChar(bytes[1:8]), "cowshed\n")
+    got <- outcomes(segment, flips(bytes, 0:127, c(1, 2, 4, 8, 16, 32, 64, 128)), dir)
+    expect_length(got, 1024L)
+    expect_setequal(got, c("cowshed_error_corrupt", "cowshed_error_version"))
+    # The version is told from damage where it is one.
+    expect_true("cowshed_error_version" %in% got[8 * 8 + 1:32])
+  })
+})
+
+test_that("any flipped bit of the node table is found, in small segments and in mapped ones", {
+  with_new_store({
+    for (n in c(20L, 5000L)) {
+      dir <- scratch()
+      segment <- orphan(dir, n)
+      bytes <- segment$data
+      table <- u64(bytes, 40)
+      expect_identical(u64(bytes, 32), as.numeric(length(bytes)))
+      places <- seq(table, length(bytes) - 1)
+      got <- outcomes(segment, flips(bytes, places), dir)
+      expect_length(got, 2L * length(places))
+      expect_setequal(got, "cowshed_error_corrupt")
+      unlink(segment$file)
+    }
+  })
+})
+
+test_that("a flipped bit of the control block harms nobody: the value is right", {
+  with_new_store({
+    dir <- scratch()
+    segment <- orphan(dir)
+    got <- outcomes(segment, flips(segment$data, 128:1215), dir)
+    expect_length(got, 2176L)
+    expect_setequal(got, "right")
+    # And nothing of it keeps the segment for ever: a time that cannot be is not believed.
+    bytes <- segment$data
+    bytes[128 + 1:1088] <- as.raw(255)
+    writeBin(bytes, segment$file)
+    expect_clean_store()
+  })
+})
+
+test_that("a segment cut anywhere, or too long, is corrupt; an empty one too", {
+  with_new_store({
+    for (n in c(20L, 5000L)) {
+      dir <- scratch()
+      segment <- orphan(dir, n)
+      bytes <- segment$data
+      sizes <- unique(c(0:10, 60:70, 120:135, 1210:1220, u64(bytes, 40) + -1:60, length(bytes) - 70:1, seq(0, length(bytes) - 1, 997)))
+      sizes <- sizes[sizes < length(bytes)]
+      got <- outcomes(segment, lapply(sizes, function(n) list(cut = n)), dir)
+      expect_setequal(got, "cowshed_error_corrupt")
+      got <- outcomes(segment, lapply(c(1, 64, 4096), function(n) list(more = n)), dir)
+      expect_setequal(got, "cowshed_error_corrupt")
+      unlink(segment$file)
+    }
+  })
+})
+
+test_that("what was overwritten is an error of the right class whose message names the segment and the remedy", {
+  with_new_store({
+    for (n in c(20L, 1e5L)) {
+      dir <- scratch()
+      segment <- orphan(dir, n, attributes = FALSE)
+      bytes <- segment$data
+      broken <- function(change) {
+        now <- change(bytes)
+        unlink(segment$file)
+        if (!is.null(now)) writeBin(now, segment$file)
+        x <- unserialize(segment$bytes)
+        expect_length(x, n)
+        tryCatch(x[[1]], cowshed_error = function(e) e)
+      }
+      first <- function(b, with) { b[seq_len(min(4096L, length(b)))] <- with(min(4096L, length(b))); b }
+      cases <- list(
+        zero = list("corrupt", function(b) first(b, raw)), ones = list("corrupt", function(b) first(b, function(n) rep(as.raw(255), n))),
+        noise = list("corrupt", function(b) first(b, function(n) as.raw(rep_len(c(7, 99, 250, 3), n)))),
+        empty = list("corrupt", function(b) raw()), gone = list("gone", function(b) NULL)
+      )
+      for (case in cases) {
+        e <- broken(case[[2]])
+        expect_s3_class(e, paste0("cowshed_error_", case[[1]]))
+        expect_match(conditionMessage(e), basename(segment$file), fixed = TRUE)
+        expect_match(conditionMessage(e), if (case[[1]] == "gone") "keep the shared object alive" else "share the object again")
+      }
+      unlink(segment$file)
+      dir.create(segment$file)
+      x <- unserialize(segment$bytes)
+      expect_error(x[1], class = "cowshed_error")
+      unlink(segment$file, recursive = TRUE)
+      file.symlink("/etc/passwd", segment$file)
+      x <- unserialize(segment$bytes)
+      expect_error(x[1], class = "cowshed_error")
+      unlink(segment$file)
+    }
+  })
+})
+
+test_that("a segment under another's name, or from another type, is refused", {
+  with_new_store({
+    dir <- scratch()
+    a <- orphan(dir, 20L)
+    b <- orphan(scratch(), 30L)
+    file.copy(b$file, a$file, overwrite = TRUE)
+    x <- unserialize(a$bytes)
+    e <- expect_error(x[1], class = "cowshed_error_corrupt")
+    expect_match(conditionMessage(e), "names another segment", fixed = TRUE)
+    # A reference that says double to a segment of integers: the class name within the stream changed.
+    y <- share(1:1000)
+    stream <- serialize(y, NULL)
+    shown <- rawToChar(replace(stream, stream == 0 | stream > 126, as.raw(46)))
+    at <- regexpr("cowshed_integer", shown, fixed = TRUE)
+    expect_gt(at, 1)
+    # Its length is the byte before it.
+    expect_identical(as.integer(stream[at - 1L]), 15L)
+    changed <- c(stream[seq_len(at - 2L)], as.raw(14), charToRaw("cowshed_double"), stream[-seq_len(at + 14L)])
+    z <- suppressWarnings(unserialize(changed)) # R's own: the type does not fit the class
+    expect_length(z, 1000L)
+    expect_type(z, "double")
+    e <- expect_error(z[1], class = "cowshed_error_corrupt")
+    expect_match(conditionMessage(e), sub(":.*", "", cowshed:::data_id(y)), fixed = TRUE)
+  })
+})
+
+test_that("nonsense with right checksums is refused too: offsets, lengths and counts at their extremes", {
+  skip_if_not_installed("digest")
+  crc <- function(bytes) {
+    hex <- formatC(digest::digest(bytes, "crc32", serialize = FALSE), width = 8, flag = "0")
+    rev(as.raw(strtoi(substring(gsub(" ", "0", hex), c(1, 3, 5, 7), c(2, 4, 6, 8)), 16L)))
+  }
+  with_new_store({
+    for (through in c(FALSE, TRUE)) {
+      dir <- scratch()
+      segment <- orphan(dir, 3000L, attributes = FALSE, copyOnWrite = !through)
+      good <- segment$data
+      table <- u64(good, 40)
+      sealed <- function(bytes) {
+        bytes[80 + 1:4] <- crc(bytes[(table + 1):length(bytes)])
+        bytes[124 + 1:4] <- crc(bytes[1:124])
+        bytes
+      }
+      # The checksums are those of the documented layout.
+      expect_identical(sealed(good), good)
+      put <- function(at, bytes) { good[at + seq_along(bytes)] <- bytes; list(at = 0, put = sealed(good)) }
+      le <- function(number, size) as.raw((number %/% 256^(0:(size - 1))) %% 256)
+      all_ones <- function(size) as.raw(rep(255, size))
+      bad <- list()
+      # Of the header: lengths, offsets, counts, root, order, mode (which is another segment's business, so not here).
+      for (field in list(c(32, 8), c(40, 8), c(48, 4), c(52, 4), c(56, 4), c(60, 4), c(12, 1))) {
+        for (value in list(all_ones(field[2]), le(7, field[2]), le(128, field[2]), c(raw(field[2] - 1), as.raw(128)))) {
+          bad <- c(bad, list(put(field[1], value)))
+        }
+      }
+      # Of the one node: strategy, attributes, length, payload, children.
+      for (field in list(c(0, 2), c(4, 4), c(8, 8), c(16, 8), c(24, 8), c(32, 4), c(36, 4))) {
+        for (value in list(all_ones(field[2]), le(5, field[2]), le(length(good), field[2]), c(raw(field[2] - 1), as.raw(128)), raw(field[2]))) {
+          if (!identical(value, good[table + field[1] + seq_len(field[2])])) bad <- c(bad, list(put(table + field[1], value)))
+        }
+      }
+      # Of the names: their length.
+      names_at <- table + 48 * u32(good, 48) + 4 * u32(good, 52)
+      bad <- c(bad, list(put(names_at, all_ones(2)), put(names_at, le(1, 2)), put(names_at + 2, charToRaw("x.")), put(names_at + 2, as.raw(c(255, 254)))))
+      got <- outcomes(segment, bad, dir)
+      expect_length(got, length(bad))
+      expect_setequal(got, "cowshed_error_corrupt")
+    }
+  })
+})
+
+test_that("write-through segments are checked like frozen ones", {
+  with_new_store({
+    dir <- scratch()
+    segment <- orphan(dir, 2000L, attributes = FALSE, copyOnWrite = FALSE)
+    bytes <- segment$data
+    table <- u64(bytes, 40)
+    got <- outcomes(segment, c(flips(bytes, c(0:127, seq(table, length(bytes) - 1))), list(list(cut = 5000), list(cut = 0))), dir)
+    expect_setequal(got, c("cowshed_error_corrupt", "cowshed_error_version"))
+  })
+})
+
+test_that("sweeps and listings take damaged segments for what they are: nobody's", {
+  with_new_store({
+    held <- share(as.numeric(1:5000))
+    for (i in 1:4) {
+      id <- paste(rep(as.character(i), 32), collapse = "")
+      writeBin(list(raw(), raw(100), as.raw(rep(255, 5000)), raw(5000))[[i]], file.path(store_dir(), "segments", id))
+    }
+    expect_s3_class(listSharedObjects(), "data.frame")
+    pruneSharedObjects()
+    expect_identical(basename(segments()), sub(":.*", "", cowshed:::data_id(held)))
+    # A ledger that is nonsense belongs to nobody either.
+    writeBin(as.raw(rep(255, 100)), file.path(store_dir(), "ledgers", paste(rep("f", 32), collapse = "")))
+    writeBin(raw(), file.path(store_dir(), "ledgers", paste(rep("e", 32), collapse = "")))
+    pruneSharedObjects()
+    expect_length(ledgers(), 1L)
+    expect_identical(sum(held), sum(as.numeric(1:5000)))
+  })
+})
