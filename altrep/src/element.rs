@@ -5,16 +5,20 @@ use std::ffi::c_int;
 use crate::boundary::{R, Result, call};
 use crate::sys::{self, R_xlen_t, Rcomplex, SEXP, SexpType};
 
-/// One of R's atomic types whose elements are plain bytes.
-pub trait Element: Sized + 'static {
-    /// As C sees an element. Any bytes are a value of it.
-    type C: Copy + 'static;
+/// One of R's atomic types that have views.
+pub trait Kind: Sized + 'static {
     /// R's number for the type.
     const TYPE: SexpType;
     /// Name of the ALTREP class; it travels in every reference.
     const CLASS: &'static std::ffi::CStr;
     /// Name of the strategy; it is written into every segment.
     const STRATEGY: &'static str;
+}
+
+/// One whose elements are plain bytes.
+pub trait Element: Kind {
+    /// As C sees an element. Any bytes are a value of it.
+    type C: Copy + 'static;
 
     /// What an index outside gives.
     fn na() -> Self::C;
@@ -53,11 +57,14 @@ pub enum Complex {}
 
 macro_rules! element {
     ($name:ident, $c:ty, $type:ident, $class:literal, $strategy:literal, $na:expr, $data:ident, $region:ident $(, $known:item)?) => {
-        impl Element for $name {
-            type C = $c;
+        impl Kind for $name {
             const TYPE: SexpType = sys::$type;
             const CLASS: &'static std::ffi::CStr = $class;
             const STRATEGY: &'static str = $strategy;
+        }
+
+        impl Element for $name {
+            type C = $c;
 
             fn na() -> $c {
                 $na

@@ -1,0 +1,165 @@
+//! The strategy of character vectors.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use cowshed_core::{Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Shareable};
+
+use crate::boundary::{R, Result, call};
+use crate::element::Kind;
+use crate::object::Object;
+use crate::session::Session;
+use crate::sexp::Sexp;
+use crate::strings::{self, Character};
+use crate::sys::{self, R_xlen_t, SEXP};
+use crate::text::{Builder, Entry, Mark};
+use crate::view::{Span, View};
+use crate::{Registration, attributes, locale};
+
+struct Characters;
+
+inventory::submit!(Registration(&Characters));
+
+impl Shareable<Session> for Characters {
+    fn name(&self) -> &'static str {
+        Character::STRATEGY
+    }
+
+    fn kinds(&self) -> &'static [u8] {
+        const { &[sys::STRSXP as u8] }
+    }
+
+    fn claim(&self, _: &Session, _: Sexp) -> Claim {
+        Claim::Type
+    }
+
+    fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
+        let r = session.r;
+        let len = x.len(r)?;
+        let builder = gather(r, x, len)?;
+        let facts = if builder.has_na() { Facts::empty() } else { Facts::NO_NA };
+        let payload = out.payload_of(&builder.parts(locale::codeset(r)?))?;
+        let attributes = attributes::encode(session, x, out)?;
+        let aux = attributes::bits(x);
+        out.node(self.name(), Node { length: len as u64, payload, facts, attributes, aux, ..Node::default() }, &[])
+    }
+
+    fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        let r = session.r;
+        let view = view(node, from)?;
+        let short = view.len() < session.options.min_length;
+        let object = Object::new::<Character>(r, view, from.flags() | Flags::COPY_ON_WRITE)?;
+        let x = Sexp(if short { strings::copy(r, object)? } else { object.sexp() });
+        attributes::restore(session, x, node, from)?;
+        Ok(x)
+    }
+
+    fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        let view = view(node, from)?;
+        if view.len() < session.options.min_length {
+            return Ok(original);
+        }
+        if !from.flags().contains(Flags::COPY_ON_WRITE) {
+            session.note_strings();
+        }
+        let x = Object::new::<Character>(session.r, view, from.flags() | Flags::COPY_ON_WRITE)?;
+        let x = Sexp(x.sexp());
+        attributes::take_over(session, original, x, node, from)?;
+        Ok(x)
+    }
+}
+
+fn view(node: NodeId, from: &Opener<'_, Session>) -> Result<View> {
+    let len = from.node(node).length;
+    let view = Span::of_text(from.segment(), node, 0, len).map(|(span, text)| View::of_text(span, text, len as usize));
+    Ok(view.ok_or_else(|| from.bad(node, "its strings do not fit its bytes"))?)
+}
+
+/// Elements looked at before deciding for or against a dictionary.
+const SAMPLE: usize = 4096;
+
+/// All strings of a vector, gathered for writing.
+fn gather(r: R, x: Sexp, n: usize) -> Result<Builder> {
+    let mut known = Known::default();
+    // A sample spread over the vector decides: at least half of it repeats what was seen before.
+    let sample = n.min(SAMPLE);
+    for k in 0..sample {
+        known.insert(string(r, x, n / sample * k)?, 0);
+    }
+    let dictionary = known.len() * 2 <= sample && n < u32::MAX as usize;
+    known.clear();
+    let mut builder = Builder::new(n, dictionary);
+    for i in 0..n {
+        let string = string(r, x, i)?;
+        if !dictionary {
+            add(r, &mut builder, string)?;
+            continue;
+        }
+        let code = match known.get(&string) {
+            Some(code) => *code,
+            None => {
+                let code = add(r, &mut builder, string)?;
+                known.insert(string, code);
+                code
+            }
+        };
+        builder.code(code);
+    }
+    Ok(builder)
+}
+
+/// R's strings are unique per content and encoding, so their addresses tell them apart.
+type Known = HashMap<SEXP, u32, BuildHasherDefault<AddressHasher>>;
+
+fn string(r: R, x: Sexp, i: usize) -> Result<SEXP> {
+    // SAFETY: within its length. A plain vector's element is its own; an ALTREP's is kept while the entry is copied below.
+    if unsafe { sys::ALTREP(x.0) } == 0 {
+        return Ok(unsafe { sys::STRING_ELT(x.0, i as R_xlen_t) });
+    }
+    call(r, || unsafe { sys::STRING_ELT(x.0, i as R_xlen_t) })
+}
+
+fn add(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
+    // SAFETY: a constant of R's.
+    if string == unsafe { sys::R_NaString } {
+        return Ok(builder.entry(Entry { mark: Mark::Na, bytes: &[] }));
+    }
+    // SAFETY: an R string, reachable from the vector.
+    let bytes = unsafe { strings::bytes_of(string) };
+    // SAFETY: as above.
+    let mark = match unsafe { sys::Rf_getCharCE(string) } {
+        sys::CE_UTF8 => Mark::Utf8,
+        sys::CE_LATIN1 => Mark::Latin1,
+        sys::CE_BYTES => Mark::Bytes,
+        _ if bytes.is_ascii() || locale::codeset(r)? != locale::OTHER => Mark::Native,
+        _ => return translated(r, builder, string),
+    };
+    Ok(builder.entry(Entry { mark, bytes }))
+}
+
+/// A string of an encoding that R cannot mark, as UTF-8.
+fn translated(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
+    // SAFETY: an R string; the translation lives until R's .Call ends.
+    let text = call(r, || unsafe { sys::Rf_translateCharUTF8(string) })?;
+    // SAFETY: a C string.
+    let bytes = unsafe { std::ffi::CStr::from_ptr(text) }.to_bytes();
+    Ok(builder.entry(Entry { mark: Mark::Utf8, bytes }))
+}
+
+/// Spreads addresses: those of R's strings are multiples of 8 that lie close together.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_usize(usize::from(*b)));
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.0 = (self.0 ^ n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
