@@ -111,11 +111,14 @@ fn gather(r: R, x: Sexp, n: usize) -> Result<Builder> {
 /// R's strings are unique per content and encoding, so their addresses tell them apart.
 type Known = HashMap<SEXP, u32, BuildHasherDefault<AddressHasher>>;
 
+/// Element `i`. Of a plain vector it is that vector's own; of an ALTREP's it is kept while its entry is copied.
 fn string(r: R, x: Sexp, i: usize) -> Result<SEXP> {
-    // SAFETY: within its length. A plain vector's element is its own; an ALTREP's is kept while the entry is copied below.
+    // SAFETY: an R object.
     if unsafe { sys::ALTREP(x.0) } == 0 {
+        // SAFETY: within its length.
         return Ok(unsafe { sys::STRING_ELT(x.0, i as R_xlen_t) });
     }
+    // SAFETY: as above; another package's class may raise an error.
     call(r, || unsafe { sys::STRING_ELT(x.0, i as R_xlen_t) })
 }
 

@@ -9,9 +9,10 @@ use std::mem::transmute;
 use std::ptr::null_mut;
 
 use crate::boundary::{R, Result, guard};
-use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
-use crate::hooks;
+use crate::element::{Complex, Double, Element, Integer, Kind, Logical, Raw};
+use crate::hooks::{self, Viewed};
 use crate::object::{self, Object};
+use crate::strings::{self, Character};
 use crate::sys::{self, DllInfo, R_altrep_class_t, R_xlen_t, SEXP};
 
 /// Makes the classes.
@@ -21,6 +22,7 @@ pub(crate) fn init(_: R, info: *mut DllInfo) -> Result<()> {
     let integer = make::<Integer>(info);
     let double = make::<Double>(info);
     make::<Complex>(info);
+    make_character(info);
     // SAFETY: classes of ours and functions of the signatures that R's headers declare: `C-unwind` differs from `C` only in that a jump may leave it.
     unsafe {
         libR_sys::R_set_altinteger_Is_sorted_method(integer, Some(transmute(is_sorted as Ask)));
@@ -39,45 +41,44 @@ pub(crate) fn init(_: R, info: *mut DllInfo) -> Result<()> {
 
 fn make<E: Class>(info: *mut DllInfo) -> R_altrep_class_t {
     let class = E::make(info);
+    common::<E>(class);
     // SAFETY: as in `init`.
     unsafe {
-        libR_sys::R_set_altrep_Length_method(
-            class,
-            Some(transmute(length as unsafe extern "C-unwind" fn(SEXP) -> R_xlen_t)),
-        );
-        libR_sys::R_set_altrep_Duplicate_method(
-            class,
-            Some(transmute(duplicate::<E> as unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP)),
-        );
-        libR_sys::R_set_altrep_Coerce_method(
-            class,
-            Some(transmute(coerce::<E> as unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP)),
-        );
-        libR_sys::R_set_altrep_Serialized_state_method(
-            class,
-            Some(transmute(state::<E> as unsafe extern "C-unwind" fn(SEXP) -> SEXP)),
-        );
-        libR_sys::R_set_altrep_Unserialize_method(
-            class,
-            Some(transmute(unserialize::<E> as unsafe extern "C-unwind" fn(SEXP, SEXP) -> SEXP)),
-        );
-        libR_sys::R_set_altrep_Inspect_method(class, Some(transmute(inspect as Inspect)));
-        libR_sys::R_set_altvec_Dataptr_method(
-            class,
-            Some(transmute(dataptr as unsafe extern "C-unwind" fn(SEXP, c_int) -> *mut c_void)),
-        );
-        libR_sys::R_set_altvec_Dataptr_or_null_method(
-            class,
-            Some(transmute(dataptr_or_null as unsafe extern "C-unwind" fn(SEXP) -> *const c_void)),
-        );
-        libR_sys::R_set_altvec_Extract_subset_method(
-            class,
-            Some(transmute(extract_subset::<E> as unsafe extern "C-unwind" fn(SEXP, SEXP, SEXP) -> SEXP)),
-        );
+        libR_sys::R_set_altrep_Duplicate_method(class, Some(transmute(duplicate::<E> as Duplicate)));
+        libR_sys::R_set_altrep_Coerce_method(class, Some(transmute(coerce::<E> as Coerce)));
+        libR_sys::R_set_altvec_Dataptr_method(class, Some(transmute(dataptr as Dataptr)));
+        libR_sys::R_set_altvec_Extract_subset_method(class, Some(transmute(extract_subset::<E> as ExtractSubset)));
     }
     E::set_elements(class);
-    object::register::<E>(class);
     class
+}
+
+fn make_character(info: *mut DllInfo) {
+    // SAFETY: C strings and R's own handle of this library.
+    let class = unsafe { libR_sys::R_make_altstring_class(Character::CLASS.as_ptr(), PACKAGE, info) };
+    common::<Character>(class);
+    // SAFETY: as in `init`.
+    unsafe {
+        libR_sys::R_set_altrep_Duplicate_method(class, Some(transmute(strings_duplicate as Duplicate)));
+        libR_sys::R_set_altvec_Dataptr_method(class, Some(transmute(strings_dataptr as Dataptr)));
+        libR_sys::R_set_altvec_Extract_subset_method(class, Some(transmute(strings_extract_subset as ExtractSubset)));
+        libR_sys::R_set_altstring_Elt_method(class, Some(transmute(strings_elt as StringElt)));
+        libR_sys::R_set_altstring_Set_elt_method(class, Some(transmute(strings_set_elt as StringSetElt)));
+        libR_sys::R_set_altstring_No_NA_method(class, Some(transmute(no_na as Ask)));
+    }
+}
+
+/// What all our classes have in common.
+fn common<K: Viewed>(class: R_altrep_class_t) {
+    // SAFETY: as in `init`.
+    unsafe {
+        libR_sys::R_set_altrep_Length_method(class, Some(transmute(length as Length)));
+        libR_sys::R_set_altrep_Serialized_state_method(class, Some(transmute(state::<K> as State)));
+        libR_sys::R_set_altrep_Unserialize_method(class, Some(transmute(unserialize::<K> as Unserialize)));
+        libR_sys::R_set_altrep_Inspect_method(class, Some(transmute(inspect as Inspect)));
+        libR_sys::R_set_altvec_Dataptr_or_null_method(class, Some(transmute(dataptr_or_null as DataptrOrNull)));
+    }
+    object::register::<K>(class);
 }
 
 /// What R has five functions for.
@@ -116,6 +117,16 @@ class!(Complex, R_make_altcomplex_class, R_set_altcomplex_Elt_method, R_set_altc
 /// Where R looks for the class when it unserializes one: it loads the package's namespace by itself.
 const PACKAGE: *const c_char = c"cowshed".as_ptr();
 
+type Length = unsafe extern "C-unwind" fn(SEXP) -> R_xlen_t;
+type Duplicate = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
+type State = unsafe extern "C-unwind" fn(SEXP) -> SEXP;
+type Unserialize = unsafe extern "C-unwind" fn(SEXP, SEXP) -> SEXP;
+type Coerce = Duplicate;
+type StringElt = unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> SEXP;
+type StringSetElt = unsafe extern "C-unwind" fn(SEXP, R_xlen_t, SEXP);
+type Dataptr = unsafe extern "C-unwind" fn(SEXP, c_int) -> *mut c_void;
+type DataptrOrNull = unsafe extern "C-unwind" fn(SEXP) -> *const c_void;
+type ExtractSubset = unsafe extern "C-unwind" fn(SEXP, SEXP, SEXP) -> SEXP;
 type Ask = unsafe extern "C-unwind" fn(SEXP) -> c_int;
 type Summary = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
 type Inspect = unsafe extern "C-unwind" fn(SEXP, c_int, c_int, c_int, *const c_void) -> c_int;
@@ -164,12 +175,12 @@ unsafe extern "C-unwind" fn coerce<E: Element>(x: SEXP, to: c_int) -> SEXP {
     or_null(guard(|r| hooks::coerce::<E>(r, of(x), to as sys::SexpType)))
 }
 
-unsafe extern "C-unwind" fn state<E: Element>(x: SEXP) -> SEXP {
-    or_null(guard(|r| hooks::serialized_state::<E>(r, of(x))))
+unsafe extern "C-unwind" fn state<K: Viewed>(x: SEXP) -> SEXP {
+    or_null(guard(|r| hooks::serialized_state::<K>(r, of(x))))
 }
 
-unsafe extern "C-unwind" fn unserialize<E: Element>(_class: SEXP, state: SEXP) -> SEXP {
-    guard(|r| hooks::unserialize::<E>(r, state))
+unsafe extern "C-unwind" fn unserialize<K: Viewed>(_class: SEXP, state: SEXP) -> SEXP {
+    guard(|r| hooks::unserialize::<K>(r, state))
 }
 
 unsafe extern "C-unwind" fn inspect(
@@ -207,4 +218,24 @@ unsafe extern "C-unwind" fn extreme_integer<const MAX: bool>(x: SEXP, _na_rm: c_
 unsafe extern "C-unwind" fn extreme_double<const MAX: bool>(x: SEXP, _na_rm: c_int) -> SEXP {
     // SAFETY: as above.
     or_null(guard(|r| hooks::extreme::<Double>(r, of(x), MAX, |v| unsafe { sys::Rf_ScalarReal(v) })))
+}
+
+unsafe extern "C-unwind" fn strings_elt(x: SEXP, i: R_xlen_t) -> SEXP {
+    strings::elt(of(x), i)
+}
+
+unsafe extern "C-unwind" fn strings_set_elt(x: SEXP, i: R_xlen_t, value: SEXP) {
+    guard(|r| strings::set_elt(r, of(x), i, value));
+}
+
+unsafe extern "C-unwind" fn strings_dataptr(x: SEXP, writable: c_int) -> *mut c_void {
+    strings::dataptr(of(x), writable != 0).cast()
+}
+
+unsafe extern "C-unwind" fn strings_duplicate(x: SEXP, _deep: c_int) -> SEXP {
+    guard(|r| strings::duplicate(r, of(x)))
+}
+
+unsafe extern "C-unwind" fn strings_extract_subset(x: SEXP, index: SEXP, _call: SEXP) -> SEXP {
+    or_null(guard(|r| strings::extract_subset(r, of(x), index)))
 }

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use cowshed_core::{AttachError, CreateError, DispatchError, StoreError};
 
-use crate::boundary::Failure;
+use crate::boundary::{Failure, R, Result, call};
 use crate::sys::{self, CE_UTF8, R_xlen_t, SEXP, STRSXP, VECSXP};
 
 macro_rules! failures {
@@ -56,4 +56,14 @@ unsafe fn strings(texts: &[&str]) -> SEXP {
         unsafe { sys::SET_STRING_ELT(out, i as R_xlen_t, character(text)) };
     }
     out
+}
+
+/// Warns, class `cowshed_warning_strings`, that strings are not written through.
+pub(crate) fn warn_strings(r: R) -> Result<()> {
+    call(r, || {
+        let code = c"warning(warningCondition(paste0('a character vector cannot be written through: copyOnWrite stays TRUE for it, ',\
+            'so an assignment changes only the object it is made to'), class = c('cowshed_warning_strings', 'cowshed_warning')))";
+        // SAFETY: R code; a warning turned into an error jumps, which `call` catches.
+        unsafe { sys::R_ParseEvalString(code.as_ptr(), sys::R_BaseEnv) };
+    })
 }

@@ -161,9 +161,23 @@ macro_rules! by_element {
     };
 }
 
-/// Whether values of this type are vectors with elements of ours.
+/// Whether values of this type have views.
 pub(crate) const fn is_vector(kind: SexpType) -> bool {
-    matches!(kind, sys::RAWSXP | sys::LGLSXP | sys::INTSXP | sys::REALSXP | sys::CPLXSXP)
+    matches!(kind, sys::RAWSXP | sys::LGLSXP | sys::INTSXP | sys::REALSXP | sys::CPLXSXP | sys::STRSXP)
+}
+
+/// The same for every type that has views: those of [`by_element!`] and character vectors.
+#[macro_export]
+macro_rules! by_kind {
+    ($type:expr, $K:ident => $body:expr, $other:expr) => {
+        match $type {
+            $crate::sys::STRSXP => {
+                type $K = $crate::strings::Character;
+                $body
+            }
+            element => $crate::by_element!(element, $K => $body, $other),
+        }
+    };
 }
 
 /// A new plain vector of `n` elements, protected, filled by `fill`, which must write all of them.

@@ -6,15 +6,16 @@
 //! - A hook that returns `None` asks R to do what it does for any vector.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
-use cowshed_core::{Draft, Facts, Flags, Node};
+use cowshed_core::{Draft, Facts, Flags, Node, NodeId, Segment};
 
 use crate::boundary::{Failure, R, Result, call, guard};
-use crate::element::{Element, plain};
+use crate::element::{Element, Kind, plain};
 use crate::object::Object;
 use crate::reference::Reference;
 use crate::sys::{self, R_xlen_t, SEXP};
-use crate::view::{Source, View};
+use crate::view::{Source, Span, View};
 use crate::{by_value, options, stores, subset};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
@@ -141,7 +142,7 @@ pub(crate) fn coerce<E: Element>(r: R, x: Object, to: sys::SexpType) -> Result<O
 }
 
 /// A reference, or `None`: then R writes the data.
-pub(crate) fn serialized_state<E: Element>(r: R, x: Object) -> Result<Option<SEXP>> {
+pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP>> {
     let view = x.view();
     if let Source::Broken { reference, .. } = &*view.source() {
         return raw(r, reference).map(Some);
@@ -149,7 +150,7 @@ pub(crate) fn serialized_state<E: Element>(r: R, x: Object) -> Result<Option<SEX
     if view.changed() || by_value::now(r)? {
         return Ok(None);
     }
-    seal::<E>(x);
+    K::settle(r, x)?;
     let Some(span) = view.span() else { return Ok(None) };
     let Some(lease) = span.segment.lease() else { return Ok(None) };
     let store = lease.store();
@@ -167,17 +168,39 @@ pub(crate) fn serialized_state<E: Element>(r: R, x: Object) -> Result<Option<SEX
     raw(r, &reference.bytes()).map(Some)
 }
 
-/// Seals `x` if it is a draft: from here on R duplicates it before it writes.
-pub(crate) fn seal<E: Element>(x: Object) {
-    let view = x.view();
-    let was_draft = matches!(&*view.source(), Source::Draft(_));
-    let sealed = view.seal(|draft| {
-        let node = Node { length: (draft.len() as usize / size_of::<E::C>()) as u64, ..Node::default() };
-        let segment = draft.seal(E::STRATEGY, node).ok()?;
-        crate::view::Span::new(&segment, segment.root(), 0, view.len() as u64, size_of::<E::C>())
-    });
-    if was_draft && sealed {
-        x.freeze();
+/// What the two sorts of kinds (plain bytes, strings) do differently on the way out and in.
+pub(crate) trait Viewed: Kind {
+    /// Puts a draft, or loose strings, into a segment. If that fails the object stays as it is, and travels by value.
+    fn settle(r: R, x: Object) -> Result<()>;
+
+    /// A view of `len` elements of a node from `start` on; `None` if it has no such elements.
+    fn view(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64) -> Option<View>;
+
+    /// A plain vector of the same elements.
+    fn copy(r: R, x: Object) -> Result<SEXP>;
+}
+
+impl<E: Element> Viewed for E {
+    fn settle(_: R, x: Object) -> Result<()> {
+        let view = x.view();
+        let was_draft = matches!(&*view.source(), Source::Draft(_));
+        let sealed = view.seal(|draft| {
+            let node = Node { length: (draft.len() as usize / size_of::<E::C>()) as u64, ..Node::default() };
+            let segment = draft.seal(E::STRATEGY, node).ok()?;
+            Span::new(&segment, segment.root(), 0, view.len() as u64, size_of::<E::C>())
+        });
+        if was_draft && sealed {
+            x.freeze();
+        }
+        Ok(())
+    }
+
+    fn view(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64) -> Option<View> {
+        Span::new(segment, node, start, len, size_of::<E::C>()).map(|span| View::new(span, len as usize))
+    }
+
+    fn copy(r: R, x: Object) -> Result<SEXP> {
+        copy::<E>(r, x.view())
     }
 }
 
@@ -190,7 +213,7 @@ fn raw(r: R, bytes: &[u8]) -> Result<SEXP> {
 
 /// A view of what `state` refers to. A reference that cannot be attached gives a vector of the right length whose every access raises the
 /// reason: an error here would kill a worker that only reads its socket.
-pub(crate) fn unserialize<E: Element>(r: R, state: SEXP) -> Result<SEXP> {
+pub(crate) fn unserialize<K: Viewed>(r: R, state: SEXP) -> Result<SEXP> {
     // SAFETY: an R object; if it is raw, its bytes are `xlength` many.
     let bytes: &[u8] = unsafe {
         match sys::TYPEOF(state) as sys::SexpType {
@@ -200,30 +223,29 @@ pub(crate) fn unserialize<E: Element>(r: R, state: SEXP) -> Result<SEXP> {
     };
     let Some(reference) = Reference::parse(bytes) else {
         let why = "a shared object's reference is damaged or of another version of cowshed; use the same cowshed in every process".to_owned();
-        return Ok(Object::new::<E>(r, View::broken(bytes.to_vec(), 1, "version", why), Flags::default())?.sexp());
+        return Ok(Object::new::<K>(r, View::broken(bytes.to_vec(), 1, "version", why), Flags::default())?.sexp());
     };
     let (len, flags) = (reference.len.min(isize::MAX as u64) as usize, reference.flags);
-    let view = match attach::<E>(&reference) {
+    let view = match attach::<K>(&reference) {
         Ok(view) => view,
         Err(Failure::Error { class, message }) => View::broken(bytes.to_vec(), len, class, message),
         Err(jump) => return Err(jump),
     };
-    Ok(Object::new::<E>(r, view, flags)?.sexp())
+    Ok(Object::new::<K>(r, view, flags)?.sexp())
 }
 
-fn attach<E: Element>(reference: &Reference) -> Result<View> {
+fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
     let store = stores::of_reference(&reference.store, reference.id)?;
     let segment = store.attach(reference.id, reference.ticket)?;
-    let span = segment
+    let view = segment
         .table()
         .get(reference.node)
-        .filter(|node| segment.table().strategy(*node) == E::STRATEGY)
-        .and_then(|node| crate::view::Span::new(&segment, node, reference.start, reference.len, size_of::<E::C>()));
-    let Some(span) = span else {
+        .filter(|node| segment.table().strategy(*node) == K::STRATEGY)
+        .and_then(|node| K::view(&segment, node, reference.start, reference.len));
+    view.ok_or_else(|| {
         let why = format!("segment {} has no such vector as its reference says; share the object again", reference.id);
-        return Err(Failure::new("corrupt", why));
-    };
-    Ok(View::new(span, reference.len as usize))
+        Failure::new("corrupt", why)
+    })
 }
 
 /// What `.Internal(inspect(x))` shows.
@@ -235,6 +257,7 @@ pub(crate) fn inspect(x: Object) -> String {
         }
         Source::Draft(_) => "draft".to_owned(),
         Source::Broken { class, .. } => format!("broken ({class})"),
+        Source::Loose => "not sent yet".to_owned(),
     };
     format!(" cowshed {what}, {} elements, {} bytes private\n", view.len(), view.private_bytes())
 }

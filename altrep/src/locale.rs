@@ -23,7 +23,7 @@ pub(crate) fn codeset(r: R) -> Result<u8> {
     let ours = call(r, || {
         // SAFETY: evaluates to an integer vector of one element.
         unsafe {
-            let code = c"{ i <- l10n_info(); if (i[['UTF-8']]) 1L else if (i[['Latin-1']]) 2L else 0L }";
+            let code = c"local({ i <- l10n_info(); if (i[['UTF-8']]) 1L else if (i[['Latin-1']]) 2L else 0L })";
             *sys::INTEGER(sys::R_ParseEvalString(code.as_ptr(), sys::R_BaseEnv))
         }
     })?;

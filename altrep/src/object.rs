@@ -10,7 +10,7 @@ use cowshed_core::Flags;
 use libR_sys::SEXPREC;
 
 use crate::boundary::{R, Result, call};
-use crate::element::Element;
+use crate::element::Kind;
 use crate::sys::{self, R_altrep_class_t, R_xlen_t, SEXP, SexpType};
 use crate::view::View;
 
@@ -50,16 +50,16 @@ impl Object {
     }
 
     /// A new object behind which `view` stands. Not mutable: R duplicates it before it writes, which is where flags are obeyed.
-    pub(crate) fn new<E: Element>(r: R, view: View, flags: Flags) -> Result<Object> {
-        Self::build::<E>(r, view, flags).inspect(|object| object.freeze())
+    pub(crate) fn new<K: Kind>(r: R, view: View, flags: Flags) -> Result<Object> {
+        Self::build::<K>(r, view, flags).inspect(|object| object.freeze())
     }
 
     /// One that R may write in place: what Duplicate returns.
-    pub(crate) fn new_mutable<E: Element>(r: R, view: View, flags: Flags) -> Result<Object> {
-        Self::build::<E>(r, view, flags)
+    pub(crate) fn new_mutable<K: Kind>(r: R, view: View, flags: Flags) -> Result<Object> {
+        Self::build::<K>(r, view, flags)
     }
 
-    fn build<E: Element>(r: R, view: View, flags: Flags) -> Result<Object> {
+    fn build<K: Kind>(r: R, view: View, flags: Flags) -> Result<Object> {
         // SAFETY: allocation; the address is filled in below, once nothing can fail in between.
         let pointer = call(r, || unsafe { sys::R_MakeExternalPtr(null_mut(), sys::R_NilValue, sys::R_NilValue) })?;
         r.keep(pointer)?;
@@ -68,19 +68,19 @@ impl Object {
         let address: *mut c_void = Box::into_raw(Box::new(view)).cast();
         // SAFETY: an external pointer; from here on its finalizer owns the view.
         unsafe { libR_sys::R_SetExternalPtrAddr(pointer, address) };
-        Self::around::<E>(r, pointer, flags)
+        Self::around::<K>(r, pointer, flags)
     }
 
     /// Another object with the same view behind it.
-    pub(crate) fn alias<E: Element>(self, r: R, flags: Flags) -> Result<Object> {
+    pub(crate) fn alias<K: Kind>(self, r: R, flags: Flags) -> Result<Object> {
         // SAFETY: ours.
-        let alias = Self::around::<E>(r, unsafe { sys::R_altrep_data1(self.0) }, flags)?;
+        let alias = Self::around::<K>(r, unsafe { sys::R_altrep_data1(self.0) }, flags)?;
         alias.freeze();
         Ok(alias)
     }
 
-    fn around<E: Element>(r: R, pointer: SEXP, flags: Flags) -> Result<Object> {
-        let class = R_altrep_class_t { ptr: CLASSES[E::TYPE as usize].load(Ordering::Relaxed) };
+    fn around<K: Kind>(r: R, pointer: SEXP, flags: Flags) -> Result<Object> {
+        let class = R_altrep_class_t { ptr: CLASSES[K::TYPE as usize].load(Ordering::Relaxed) };
         // SAFETY: a class of ours; allocation.
         let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, flag_object(flags)) })?;
         r.keep(x)?;
@@ -103,6 +103,29 @@ impl Object {
         let address = unsafe { sys::R_ExternalPtrAddr(sys::R_altrep_data1(self.0)) };
         // SAFETY: set in `build` and valid until the finalizer, which runs only when the pointer is unreachable.
         unsafe { &*address.cast::<View>() }
+    }
+
+    /// What a character vector's view has made of its strings so far; R's NULL at first.
+    pub(crate) fn cache(self) -> SEXP {
+        // SAFETY: data1 of an object of ours is an external pointer.
+        unsafe { libR_sys::R_ExternalPtrProtected(sys::R_altrep_data1(self.0)) }
+    }
+
+    pub(crate) fn set_cache(self, cache: SEXP) {
+        // SAFETY: as above; R's write barrier is in the setter.
+        unsafe { libR_sys::R_SetExternalPtrProtected(sys::R_altrep_data1(self.0), cache) };
+    }
+
+    /// The cache, made by `make` if there is none.
+    pub(crate) fn cache_or(self, r: R, make: impl FnOnce() -> SEXP) -> Result<SEXP> {
+        let cache = self.cache();
+        // SAFETY: a constant of R's.
+        if cache != unsafe { sys::R_NilValue } {
+            return Ok(cache);
+        }
+        let cache = call(r, make)?;
+        self.set_cache(cache);
+        Ok(cache)
     }
 
     pub(crate) fn flags(self) -> Flags {
@@ -148,8 +171,8 @@ fn flag_object(flags: Flags) -> SEXP {
 }
 
 /// Remembers a class.
-pub(crate) fn register<E: Element>(class: R_altrep_class_t) {
-    CLASSES[E::TYPE as usize].store(class.ptr, Ordering::Relaxed);
+pub(crate) fn register<K: Kind>(class: R_altrep_class_t) {
+    CLASSES[K::TYPE as usize].store(class.ptr, Ordering::Relaxed);
 }
 
 /// Makes the flags' integers.

@@ -6,7 +6,7 @@ use cowshed_core::{Flags, Host};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::sexp::Sexp;
-use crate::{options, sys};
+use crate::{condition, options, sys};
 
 /// One call of share(), or one reference being opened.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Session {
     pub options: ShareOptions,
     /// Inside attributes nothing has to be shareable.
     attributes: Cell<u32>,
+    /// A character vector was to be written through, which it cannot be.
+    strings: Cell<bool>,
 }
 
 /// The arguments of share().
@@ -47,7 +49,7 @@ impl ShareOptions {
 impl Session {
     /// With these options.
     pub fn new(r: R, options: ShareOptions) -> Self {
-        Session { r, options, attributes: Cell::new(0) }
+        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false) }
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.
@@ -56,6 +58,16 @@ impl Session {
         let value = body();
         self.attributes.set(self.attributes.get() - 1);
         value
+    }
+
+    /// Notes a character vector that was to be written through.
+    pub(crate) fn note_strings(&self) {
+        self.strings.set(self.attributes.get() == 0 || self.strings.get());
+    }
+
+    /// Warns once, if there was one: what happens instead is never silent.
+    pub(crate) fn warn_of_strings(&self) -> Result<()> {
+        if self.strings.get() { condition::warn_strings(self.r) } else { Ok(()) }
     }
 
     /// The error under `mustWork` for a value that can only travel as bytes; NULL is always fine.

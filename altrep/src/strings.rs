@@ -9,16 +9,18 @@
 //! R switches its collector off around `Elt`, so what is made here is safe until it is in the cache.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
-use cowshed_core::Flags;
+use cowshed_core::{Flags, NodeId, Segment};
 
 use crate::boundary::{Failure, R, Result, call, guard};
 use crate::element::Kind;
+use crate::hooks::Viewed;
 use crate::object::Object;
 use crate::subset::{self, Index};
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::text::{Entry, Mark, Text};
-use crate::view::{Source, View};
+use crate::view::{Source, Span, View};
 use crate::{locale, options};
 
 /// The kind; never made.
@@ -43,8 +45,17 @@ pub(crate) fn elt(x: Object, i: R_xlen_t) -> SEXP {
     unsafe { *data.add(i as usize) }
 }
 
-/// Element `i`, from the cache or newly made.
+/// Element `i`; after about one full scan all of them are made at once.
 fn make(r: R, x: Object, i: usize) -> Result<SEXP> {
+    let string = string(r, x, i)?;
+    if x.view().scanned(1) {
+        materialise(r, x)?;
+    }
+    Ok(string)
+}
+
+/// Element `i`, from the cache or newly made.
+fn string(r: R, x: Object, i: usize) -> Result<SEXP> {
     let view = x.view();
     let (text, start) = view.text()?;
     let code = text.code(start + i).ok_or_else(|| corrupt(view))?;
@@ -54,23 +65,17 @@ fn make(r: R, x: Object, i: usize) -> Result<SEXP> {
         let chunks = x.cache_or(r, || alloc(sys::VECSXP, view.len().div_ceil(CHUNK)))?;
         (chunk(r, chunks, i / CHUNK, CHUNK.min(view.len() - i / CHUNK * CHUNK))?, i % CHUNK)
     };
-    // SAFETY: within the cache's length.
-    let cached = call(r, || unsafe { sys::STRING_ELT(cache, place as R_xlen_t) })?;
+    // SAFETY: within the length of a plain vector.
+    let cached = unsafe { sys::STRING_ELT(cache, place as R_xlen_t) };
     // An empty place and an empty string look alike, and making the empty string again costs nothing.
     // SAFETY: a constant of R's.
     if cached != unsafe { sys::R_BlankString } {
-        if view.scanned(1) {
-            materialise(r, x)?;
-        }
         return Ok(cached);
     }
     let entry = text.entry(code).ok_or_else(|| corrupt(view))?;
     let string = charsxp(r, entry, text.codeset())?;
-    // SAFETY: as above; the collector is off, or the string is R's global cache's.
-    call(r, || unsafe { sys::SET_STRING_ELT(cache, place as R_xlen_t, string) })?;
-    if view.scanned(1) {
-        materialise(r, x)?;
-    }
+    // SAFETY: as above.
+    unsafe { sys::SET_STRING_ELT(cache, place as R_xlen_t, string) };
     Ok(string)
 }
 
@@ -128,11 +133,10 @@ pub(crate) fn materialise(r: R, x: Object) -> Result<SEXP> {
     // SAFETY: allocation.
     let all = call(r, || alloc(sys::STRSXP, view.len()))?;
     r.keep(all)?;
-    view.scan_nothing();
     for i in 0..view.len() {
-        let string = make(r, x, i)?;
-        // SAFETY: within its length.
-        call(r, || unsafe { sys::SET_STRING_ELT(all, i as R_xlen_t, string) })?;
+        let string = string(r, x, i)?;
+        // SAFETY: within the length of a plain vector.
+        unsafe { sys::SET_STRING_ELT(all, i as R_xlen_t, string) };
     }
     x.set_cache(all);
     // SAFETY: a plain character vector, kept by the external pointer.
@@ -234,11 +238,30 @@ pub(crate) fn extract_subset(r: R, x: Object, index: SEXP) -> Result<Option<SEXP
     if share { crate::verbs::share_plain(r, out, x.flags()).map(Some) } else { Ok(Some(out)) }
 }
 
-pub(crate) fn no_na(x: Object) -> c_int {
-    crate::hooks::no_na(x)
-}
+impl Viewed for Character {
+    /// Loose strings are written into a segment; the plain vector they are in stays the cache.
+    fn settle(r: R, x: Object) -> Result<()> {
+        if !matches!(&*x.view().source(), Source::Loose) {
+            return Ok(());
+        }
+        let shared = match crate::verbs::share_plain(r, x.cache(), x.flags()) {
+            Ok(shared) => shared,
+            Err(Failure::Error { .. }) => return Ok(()),
+            Err(jump) => return Err(jump),
+        };
+        let view = Object::find(shared).map(|object| object.view());
+        if let Some((span, (text, _))) = view.and_then(|view| view.span().zip(view.text().ok())) {
+            x.view().settle(span, text);
+            x.freeze();
+        }
+        Ok(())
+    }
 
-/// Whether its strings are only in this process yet.
-pub(crate) fn is_loose(view: &View) -> bool {
-    matches!(&*view.source(), Source::Loose)
+    fn view(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64) -> Option<View> {
+        Span::of_text(segment, node, start, len).map(|(span, text)| View::of_text(span, text, len as usize))
+    }
+
+    fn copy(r: R, x: Object) -> Result<SEXP> {
+        copy(r, x)
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::c_int;
 
-use crate::boundary::{R, Result};
+use crate::boundary::{R, Result, call};
 use crate::element::{Element, plain};
 use crate::sys::{self, R_xlen_t, SEXP, SexpType};
-use crate::view::View;
+use crate::view::{Span, View};
 
 /// A window must hold at least this part of its segment's bytes: `head(x)` must not keep 50 GB alive.
 const WINDOW_PART: u64 = 16;
@@ -129,19 +129,22 @@ pub(crate) fn extract<E: Element>(r: R, view: &View, index: &Index) -> Result<SE
 /// Subscripts read at a time from an ALTREP, so that it is not expanded.
 const CHUNK: usize = 1024;
 
-fn gather<I: Copy + Default, C>(
-    index: SEXP,
-    n: usize,
-    out: *mut C,
-    region: unsafe extern "C-unwind" fn(SEXP, R_xlen_t, R_xlen_t, *mut I) -> R_xlen_t,
-    pick: impl Fn(I) -> C,
-) {
+fn gather<I: Copy + Default, C>(index: SEXP, n: usize, out: *mut C, region: Region<I>, pick: impl Fn(I) -> C) {
+    // SAFETY: `out` has room for `n`.
+    walk(index, n, region, |k, i| unsafe { *out.add(k) = pick(i) });
+}
+
+type Region<I> = unsafe extern "C-unwind" fn(SEXP, R_xlen_t, R_xlen_t, *mut I) -> R_xlen_t;
+
+/// Calls `f(k, subscript)` for each of `n` subscripts.
+#[inline]
+fn walk<I: Copy + Default>(index: SEXP, n: usize, region: Region<I>, mut f: impl FnMut(usize, I)) {
     // SAFETY: an integer or double vector.
     let pointer = unsafe { sys::DATAPTR_OR_NULL(index) }.cast::<I>();
     if !pointer.is_null() {
-        for i in 0..n {
-            // SAFETY: both have `n` elements.
-            unsafe { *out.add(i) = pick(*pointer.add(i)) };
+        for k in 0..n {
+            // SAFETY: `n` subscripts are there.
+            f(k, unsafe { *pointer.add(k) });
         }
         return;
     }
@@ -151,11 +154,45 @@ fn gather<I: Copy + Default, C>(
         // SAFETY: room for `CHUNK`; no destructor is pending should another package's class raise an error.
         let got = unsafe { region(index, done as R_xlen_t, CHUNK.min(n - done) as R_xlen_t, chunk.as_mut_ptr()) };
         for (k, i) in chunk[..got.max(1) as usize].iter().enumerate() {
-            // SAFETY: `done + k < n`: R's regions are no longer than asked for.
-            unsafe { *out.add(done + k) = pick(*i) };
+            f(done + k, *i);
         }
         done += got.max(1) as usize;
     }
+}
+
+impl Index {
+    /// Calls `f(k, i)` for each place `k`, with the element selected, counted from 0, or `None` for NA and what is no element.
+    pub(crate) fn each(&self, r: R, mut f: impl FnMut(usize, Option<usize>)) -> Result<()> {
+        let n = self.len();
+        // Taken by value into `call`, where R may jump over them: they own nothing.
+        let f = &mut f;
+        match *self {
+            Index::Run { first, .. } => call(r, || (0..n).for_each(|k| f(k, Some(first as usize - 1 + k)))),
+            Index::Ints(index, _) => call(r, || {
+                walk(index, n, sys::INTEGER_GET_REGION, |k, i: c_int| f(k, usize::try_from(i64::from(i) - 1).ok()));
+            }),
+            Index::Doubles(index, _) => call(r, || {
+                walk(index, n, sys::REAL_GET_REGION, |k, i: f64| {
+                    f(k, (i.is_finite() && i > 0.0).then_some((i - 1.0) as usize));
+                });
+            }),
+        }
+    }
+}
+
+/// A view of a range of a character vector, by the same rule as [`window`].
+pub(crate) fn text_window(view: &View, index: &Index) -> Option<View> {
+    let Index::Run { first, len } = *index else { return None };
+    let start = first as usize - 1;
+    let span = view.span()?;
+    let fits = start.checked_add(len)? <= view.len() && !view.changed();
+    // Strings differ in length: their number stands for their part.
+    let whole = span.segment.table().node(span.node).length;
+    if !fits || (len as u64).saturating_mul(WINDOW_PART) < whole {
+        return None;
+    }
+    let (window, text) = Span::of_text(&span.segment, span.node, span.start + start as u64, len as u64)?;
+    Some(View::of_text(window, text, len))
 }
 
 /// A view of the same segment, if the subscripts are a run inside it that is not too small a part.

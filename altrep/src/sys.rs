@@ -9,9 +9,9 @@
 use std::ffi::{c_char, c_int, c_void};
 
 pub use libR_sys::{
-    ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_CallMethodDef, R_ExternalPtrAddr,
-    R_GlobalEnv, R_NaInt, R_NaReal, R_NaString, R_NilValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2,
-    R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
+    ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BlankString, R_CallMethodDef,
+    R_ExternalPtrAddr, R_GlobalEnv, R_NaInt, R_NaReal, R_NaString, R_NilValue, R_altrep_class_t, R_altrep_data1,
+    R_altrep_data2, R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
 
 /// `SEXPTYPE` of Rinternals.h.
@@ -79,6 +79,9 @@ unsafe extern "C-unwind" {
     pub fn Rf_ScalarLogical(x: c_int) -> SEXP;
     pub fn R_ParseEvalString(text: *const c_char, env: SEXP) -> SEXP;
     pub fn R_FindNamespace(name: SEXP) -> SEXP;
+    pub fn LENGTH(x: SEXP) -> c_int;
+    pub fn Rf_getCharCE(x: SEXP) -> c_int;
+    pub fn STRING_PTR(x: SEXP) -> *mut SEXP;
     pub fn DATAPTR_OR_NULL(x: SEXP) -> *const c_void;
     pub fn INTEGER(x: SEXP) -> *mut c_int;
     pub fn LOGICAL(x: SEXP) -> *mut c_int;
@@ -100,4 +103,7 @@ unsafe extern "C-unwind" {
 
 /// `UNKNOWN_SORTEDNESS` of Rinternals.h: INT_MIN.
 pub const UNKNOWN_SORTEDNESS: c_int = c_int::MIN;
+pub const CE_NATIVE: c_int = 0;
 pub const CE_UTF8: c_int = 1;
+pub const CE_LATIN1: c_int = 2;
+pub const CE_BYTES: c_int = 3;

@@ -282,7 +282,9 @@ mod tests {
     #[test]
     fn no_byte_of_the_head_or_the_ends_can_lead_outside() {
         let mut builder = Builder::new(3, false);
-        ["one", "two", "three"].map(|t| builder.entry(entry(t)));
+        for t in ["one", "two", "three"] {
+            builder.entry(entry(t));
+        }
         let good = payload(builder);
         for byte in 0..HEAD + 16 {
             for flip in [1u64, 0x80, 0xff] {

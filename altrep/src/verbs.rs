@@ -3,13 +3,13 @@
 use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
-use crate::by_element;
-use crate::element::{self, Element};
+use crate::element::is_vector;
+use crate::hooks::Viewed;
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::{Source, View};
-use crate::{hooks, registry, stores, sys};
+use crate::{by_kind, condition, registry, stores, sys};
 
 /// What share() was asked for. `None` is "not said": R's options() decide, or, for a view, what it is already.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
     let flags = options.flags;
-    if element::is_vector(x.kind()) && x.len(r)? < options.min_length {
+    if is_vector(x.kind()) && x.len(r)? < options.min_length {
         return Ok(x);
     }
     let session = Session::new(r, options);
@@ -80,12 +80,18 @@ fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp>
         return Ok(x);
     }
     let segment = share_value(&session, registry(), &store, x, flags)?;
-    Opener::new(&session, registry(), &segment, flags).replace(x, segment.root())
+    let shared = Opener::new(&session, registry(), &segment, flags).replace(x, segment.root())?;
+    session.warn_of_strings()?;
+    Ok(shared)
 }
 
 /// A view under other flags. Only a change of copyOnWrite to FALSE, on a frozen segment, needs new memory.
 fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
-    let (old, new) = (shared.flags(), wish.flags(shared.flags()));
+    let (old, mut new) = (shared.flags(), wish.flags(shared.flags()));
+    if shared.kind() == sys::STRSXP && !new.contains(Flags::COPY_ON_WRITE) {
+        condition::warn_strings(r)?;
+        new |= Flags::COPY_ON_WRITE;
+    }
     if old == new {
         return Ok(x);
     }
@@ -94,7 +100,7 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     if thaw {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     }
-    let Some(same) = by_element!(x.kind(), E => again::<E>(r, shared, new)?, None) else {
+    let Some(same) = by_kind!(x.kind(), K => again::<K>(r, shared, new)?, None) else {
         return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
     };
     // SAFETY: both R objects.
@@ -104,9 +110,9 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
 
 /// Another object of the same bytes. With a view of its own: what is written through a pointer to one must not show in the other, and
 /// private bytes over one must not keep the other from writing through. `None` if there is nothing to be a view of.
-fn again<E: Element>(r: R, shared: Object, flags: Flags) -> Result<Option<Object>> {
-    hooks::seal::<E>(shared);
-    shared.view().again().map(|view| Object::new::<E>(r, view, flags)).transpose()
+fn again<K: Viewed>(r: R, shared: Object, flags: Flags) -> Result<Option<Object>> {
+    K::settle(r, shared)?;
+    shared.view().again().map(|view| Object::new::<K>(r, view, flags)).transpose()
 }
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
@@ -122,7 +128,7 @@ pub(crate) fn share_plain(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP>
 pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
     let plain = match Object::find(x.0) {
         Some(shared) => {
-            let copy = by_element!(shared.kind(), E => hooks::copy::<E>(r, shared.view())?, return Ok(x));
+            let copy = by_kind!(shared.kind(), K => K::copy(r, shared)?, return Ok(x));
             // SAFETY: both R objects. Of a wrapper, the outer attributes are the object's.
             call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(copy, x.0) })?;
             Sexp(copy)
@@ -214,6 +220,10 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
     let Some(object) = shared(x) else { return Ok(None) };
     let mut flags = object.flags();
     flags.set(flag, value);
+    if object.kind() == sys::STRSXP && !flags.contains(Flags::COPY_ON_WRITE) {
+        condition::warn_strings(r)?;
+        return Ok(Some(()));
+    }
     if flags == object.flags() {
         return Ok(Some(()));
     }
@@ -226,7 +236,7 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
         // Its view is its own already, and obeys whatever the flags are.
         None
     } else {
-        by_element!(object.kind(), E => again::<E>(r, object, flags)?, None)
+        by_kind!(object.kind(), K => again::<K>(r, object, flags)?, None)
     };
     match other {
         Some(other) if object.sexp() != x.0 => {
@@ -254,6 +264,7 @@ pub fn data_id(x: Sexp) -> Option<String> {
         Source::Segment(span) if span.node == span.segment.root() => Some(span.segment.id().to_string()),
         Source::Segment(span) => Some(format!("{}:{}", span.segment.id(), span.node.0)),
         Source::Draft(_) => Some("draft".to_owned()),
+        Source::Loose => Some("draft".to_owned()),
         Source::Broken { .. } => None,
     }
 }

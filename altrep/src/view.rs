@@ -22,6 +22,8 @@ use std::sync::Arc;
 use cowshed_core::{Draft, Facts, Flags, Mode, NodeId, Overlay, Payload, Segment};
 
 use crate::boundary::{Failure, Result};
+use crate::strings;
+use crate::text::Text;
 
 /// Elements of a segment, seen by one R object (and its write-through aliases).
 pub(crate) struct View {
@@ -31,6 +33,21 @@ pub(crate) struct View {
     /// Where reading begins; null if broken.
     data: Cell<*const u8>,
     overlay: RefCell<Option<Overlay>>,
+    /// Of a character vector only.
+    strings: Option<Box<Strings>>,
+}
+
+/// What a character vector's view has beside: its parts in the segment, and how far they were looked at.
+///
+/// `data` is null until all elements are in one plain R vector.
+#[derive(Default)]
+struct Strings {
+    /// `None` as long as it is loose.
+    text: Cell<Option<Text>>,
+    /// Elements looked at, repeats counted.
+    scanned: Cell<usize>,
+    /// Whether somebody could have written to the plain vector.
+    touched: Cell<bool>,
 }
 
 pub(crate) enum Source {
@@ -42,6 +59,8 @@ pub(crate) enum Source {
         class: &'static str,
         message: String,
     },
+    /// Strings that only this process's R has yet: they are sealed when they are first sent.
+    Loose,
 }
 
 /// A range of a node's elements.
@@ -67,6 +86,17 @@ impl Span {
         fits.then(|| Span { segment: segment.clone(), node, start, payload: Payload { offset, len: len * size } })
     }
 
+    /// `len` strings of a node from `start` on; `None` if it has no such strings.
+    pub(crate) fn of_text(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64) -> Option<(Span, Text)> {
+        let whole = segment.table().node(node);
+        let n = usize::try_from(whole.length).ok().filter(|n| *n <= isize::MAX as usize / 8)?;
+        let fits = start.checked_add(len).is_some_and(|end| end <= whole.length);
+        // SAFETY: the payload lies inside the segment, which the span keeps.
+        let text = unsafe { Text::parse(segment.payload(whole.payload), whole.payload.len as usize, n) };
+        let span = Span { segment: segment.clone(), node, start, payload: whole.payload };
+        text.filter(|_| fits).map(|text| (span, text))
+    }
+
     fn frozen(&self) -> bool {
         self.segment.mode() == Mode::Frozen
     }
@@ -75,17 +105,31 @@ impl Span {
 impl View {
     pub(crate) fn new(span: Span, len: usize) -> View {
         let data = Cell::new(span.segment.payload(span.payload));
-        View { source: RefCell::new(Source::Segment(span)), len, data, overlay: RefCell::default() }
+        Self::with(Source::Segment(span), len, data)
+    }
+
+    fn with(source: Source, len: usize, data: Cell<*const u8>) -> View {
+        View { source: RefCell::new(source), len, data, overlay: RefCell::default(), strings: None }
+    }
+
+    /// Of a character vector.
+    pub(crate) fn of_text(span: Span, text: Text, len: usize) -> View {
+        let strings = Strings { text: Cell::new(Some(text)), ..Strings::default() };
+        View { strings: Some(Box::new(strings)), ..Self::with(Source::Segment(span), len, Cell::new(null())) }
+    }
+
+    /// Of a character vector that is in no segment yet.
+    pub(crate) fn loose(len: usize) -> View {
+        View { strings: Some(Box::default()), ..Self::with(Source::Loose, len, Cell::new(null())) }
     }
 
     pub(crate) fn draft(draft: Draft, len: usize) -> View {
         let data = Cell::new(draft.pointer().cast_const());
-        View { source: RefCell::new(Source::Draft(draft)), len, data, overlay: RefCell::default() }
+        Self::with(Source::Draft(draft), len, data)
     }
 
     pub(crate) fn broken(reference: Vec<u8>, len: usize, class: &'static str, message: String) -> View {
-        let source = RefCell::new(Source::Broken { reference, class, message });
-        View { source, len, data: Cell::new(null()), overlay: RefCell::default() }
+        Self::with(Source::Broken { reference, class, message }, len, Cell::new(null()))
     }
 
     /// With private bytes already over it.
@@ -104,6 +148,47 @@ impl View {
     #[inline]
     pub(crate) fn data(&self) -> *const u8 {
         self.data.get()
+    }
+
+    /// An error if it is broken.
+    pub(crate) fn check(&self) -> Result<()> {
+        if matches!(&*self.source.borrow(), Source::Broken { .. }) { Err(self.failure()) } else { Ok(()) }
+    }
+
+    /// A character vector's parts, and its first element within them.
+    pub(crate) fn text(&self) -> Result<(Text, usize)> {
+        let start = self.span().map(|span| span.start as usize);
+        let text = self.strings.as_ref().and_then(|s| s.text.get());
+        text.zip(start).ok_or_else(|| self.failure())
+    }
+
+    /// Counts elements of a character vector that were looked at; whether that is about a whole scan by now.
+    pub(crate) fn scanned(&self, elements: usize) -> bool {
+        self.strings.as_ref().is_some_and(|s| {
+            s.scanned.set(s.scanned.get() + elements);
+            s.scanned.get() >= self.len
+        })
+    }
+
+    /// Reading begins at `data` from now on: the elements of a plain R vector that the external pointer keeps.
+    pub(crate) fn point_to(&self, data: *const u8) {
+        self.data.set(data);
+    }
+
+    /// Somebody may write to the plain vector from now on.
+    pub(crate) fn touch(&self) {
+        if let Some(s) = &self.strings {
+            s.touched.set(true);
+        }
+    }
+
+    /// A loose character vector was written to a segment: it reads that from now on.
+    pub(crate) fn settle(&self, span: Span, text: Text) {
+        self.source.replace(Source::Segment(span));
+        if let Some(s) = &self.strings {
+            s.text.set(Some(text));
+            s.touched.set(false);
+        }
     }
 
     /// The same as an error, for the paths that are not hot.
@@ -147,7 +232,7 @@ impl View {
         let span = match &*self.source.borrow() {
             Source::Draft(draft) => return Ok(draft.pointer()),
             Source::Segment(span) => span.clone(),
-            Source::Broken { .. } => return Err(self.failure()),
+            Source::Broken { .. } | Source::Loose => return Err(self.failure()),
         };
         if self.len == 0 {
             return Ok(self.data().cast_mut());
@@ -168,6 +253,11 @@ impl View {
 
     /// Whether its bytes are no longer those of its segment.
     pub(crate) fn changed(&self) -> bool {
+        if let Some(strings) = &self.strings {
+            let text = strings.text.get().zip(self.span());
+            return strings.touched.get()
+                && text.is_some_and(|(text, span)| strings::differ(self.data(), &text, span.start as usize, self.len));
+        }
         match (&*self.overlay.borrow(), &*self.source.borrow()) {
             (Some(overlay), Source::Segment(span)) => match span.segment.frozen(span.payload) {
                 Some(frozen) => overlay.dirty(frozen),
@@ -200,11 +290,15 @@ impl View {
     /// Facts of its node, as long as nothing can have changed them.
     pub(crate) fn facts(&self) -> Facts {
         match &*self.source.borrow() {
-            Source::Segment(span) if span.frozen() && self.overlay.borrow().is_none() => {
+            Source::Segment(span) if span.frozen() && self.overlay.borrow().is_none() && !self.is_touched() => {
                 span.segment.table().node(span.node).facts
             }
             _ => Facts::empty(),
         }
+    }
+
+    fn is_touched(&self) -> bool {
+        self.strings.as_ref().is_some_and(|s| s.touched.get())
     }
 
     /// A duplicate that costs pages, not a copy: a view of the same bytes with an overlay of its own. `None` where a plain copy is
@@ -228,7 +322,10 @@ impl View {
     /// Another view of the same unchanged elements, with nothing private over them; `None` for a draft, and for what was changed.
     pub(crate) fn again(&self) -> Option<View> {
         let span = self.span().filter(|_| !self.changed())?;
-        Some(View::new(span, self.len))
+        Some(match self.strings.as_ref().and_then(|s| s.text.get()) {
+            Some(text) => View::of_text(span, text, self.len),
+            None => View::new(span, self.len),
+        })
     }
 
     /// Seals a draft, if it is one. Whether it reads a segment now. If sealing fails, the draft is as before.

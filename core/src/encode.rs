@@ -72,11 +72,28 @@ impl<H: Host> Encoder<'_, H> {
     /// No room, or interrupted.
     pub fn payload(&mut self, bytes: &[u8]) -> Result<Payload, H::Error> {
         let payload = self.sink.begin(bytes.len() as u64)?;
+        self.write(bytes)?;
+        Ok(payload)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), H::Error> {
         for chunk in bytes.chunks(POLL) {
             self.sink.append(chunk)?;
             if bytes.len() > POLL {
                 self.host.poll()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes a payload that lies in several pieces.
+    ///
+    /// # Errors
+    /// No room, or interrupted.
+    pub fn payload_of(&mut self, pieces: &[impl AsRef<[u8]>]) -> Result<Payload, H::Error> {
+        let payload = self.sink.begin(pieces.iter().map(|p| p.as_ref().len() as u64).sum())?;
+        for piece in pieces {
+            self.write(piece.as_ref())?;
         }
         Ok(payload)
     }
