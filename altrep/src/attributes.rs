@@ -91,7 +91,7 @@ pub fn take_over(
             continue;
         }
         r.scope(|| {
-            let shared = from.replace(own, value)?;
+            let shared = session.in_attributes(|| from.replace(own, value))?;
             // SAFETY: the cell is the stand-in's own: its attributes were just copied.
             call(r, || unsafe { sys::SETCAR(cell, shared.0) })?;
             Ok(())
