@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use crate::format::{CONTROL_AT, DATA_AT};
+use crate::sys::NoFileSizeSignal;
 use crate::{Control, Ticket, sys};
 
 /// A segment's file, locked: unlocked when this is dropped.
@@ -53,6 +54,7 @@ impl Locked {
     }
 
     fn apply(&self, patches: [Option<crate::format::Patch>; 2]) -> io::Result<()> {
+        let _quiet = NoFileSizeSignal::new();
         patches.into_iter().flatten().try_for_each(|(at, bytes)| self.0.write_all_at(&bytes, CONTROL_AT + at))
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::sys::{self, Unnamed};
+use crate::sys::{self, NoFileSizeSignal, Unnamed};
 use crate::{SegmentId, StoreError};
 
 /// Slots begin here; before them lie the magic bytes and the pid, for people who look.
@@ -67,7 +67,9 @@ impl Ledger {
         for (place, id) in bytes[SLOTS_AT as usize..].chunks_exact_mut(SLOT).zip(&slots) {
             place.copy_from_slice(&id.bytes());
         }
+        let quiet = NoFileSizeSignal::new();
         unnamed.file().write_all_at(&bytes, 0)?;
+        drop(quiet);
         let path = dir.join(SegmentId::random().to_string());
         let file = unnamed.link(&path)?;
         let mut ledger = Ledger { file, path, slots, free: Vec::new() };
@@ -88,6 +90,7 @@ impl Ledger {
                 // The new space is written before it is counted on, twice as much each time.
                 let old = self.slots.len();
                 let more = (old * SLOT).next_multiple_of(PAGE);
+                let _quiet = NoFileSizeSignal::new();
                 self.file.write_all_at(&vec![0; more], SLOTS_AT + (old * SLOT) as u64)?;
                 self.grow_to(old + more / SLOT);
                 self.free.pop().expect("just grown")
