@@ -170,6 +170,33 @@ test_that("the file size limit of a process (ulimit -f) is an error, not a signa
   })
 })
 
+test_that("a file size limit that not even a ledger fits, or cannot grow under, is an error too", {
+  # Only segments were written with the signal ignored: a small limit killed R at its first share(), or at its 253rd.
+  for (limit in c(1, 3, 5)) with_new_store({
+    # Made by another: attaching needs a ledger, and a mark in the segment.
+    x <- share(as.numeric(1:5000))
+    got <- run_r({
+      library(cowshed)
+      kept <- list()
+      error <- NULL
+      for (i in 1:600) if (!is.null(error <- condition_of(kept[[i]] <- share(1:10 + i)))) break
+      right <- all(vapply(seq_along(kept), function(i) kept[[i]][1] == i + 1, NA))
+      y <- take("x")
+      kept_some <- length(kept)
+      read <- condition_of(stopifnot(identical(sum(y), sum(as.numeric(1:5000)))))
+      # What answer() writes is larger than the smallest limit.
+      cat("class", error$class[1], kept_some, right, if (is.null(read)) "read" else read$class[1], "\n")
+    }, dir = put_in(scratch(), x, "x"), under = c("bash", "-c", paste("ulimit -f", limit, "; exec \"$0\" \"$@\"")))
+    expect_ended_well(got, limit)
+    words <- strsplit(grep("^class", got$out, value = TRUE), " ")[[1]]
+    expect_true(words[2] %in% c("cowshed_error_full", "cowshed_error_store"), info = limit)
+    expect_identical(words[3], c("0", "0", "252")[match(limit, c(1, 3, 5))])
+    expect_identical(words[4], "TRUE")
+    expect_true(words[5] %in% c("read", "cowshed_error_store"), info = limit)
+    expect_identical(sum(x), sum(as.numeric(1:5000)))
+  })
+})
+
 test_that("what is no usable directory is a classed error with the remedy, and nothing is made", {
   base <- tempfile("stores-")
   dir.create(base, mode = "0700")
