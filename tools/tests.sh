@@ -56,6 +56,7 @@ time_limit() {
 r_tests() {
   library_tests
   testthat_tests
+  page_tests
 }
 
 library_tests() {
@@ -85,11 +86,19 @@ stays_loaded() {
 }
 
 testthat_tests() {
-  local counts=$logs/testthat-counts
+  r_script_tests testthat "R tests, R $(r_version)" tools/testthat.R
+}
+
+# What README.md and docs/ say is true of the installed package.
+page_tests() {
+  r_script_tests pages "Blocks and tables of the pages, R $(r_version)" tests/r/run.R
+}
+
+# r_script_tests NAME HEADING SCRIPT: a script that writes its counts into the file it is given.
+r_script_tests() {
+  local counts=$logs/$1-counts status=0
   rm -f "$counts"
-  local status=0
-  step testthat "R tests, R $(r_version)" env NOT_CRAN=true \
-    $(time_limit) Rscript --vanilla tools/testthat.R "$counts" || status=$?
+  step "$1" "$2" env NOT_CRAN=true $(time_limit) Rscript --vanilla "$3" "$counts" || status=$?
   # No counts: R died, or was killed by the time limit.
   if [ -s "$counts" ]; then cat "$counts" >>"$COWSHED_COUNTS"; else count 0 1 0; fi
 }

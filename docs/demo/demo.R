@@ -90,7 +90,6 @@ bytes_sent <- function(names) {
 run <- function(prepare) {
   cluster <- makeCluster(workers)
   on.exit(stopCluster(cluster))
-  clusterSetRNGStream(cluster, 20)
   clusterExport(cluster, "unexplained_price")
 
   deliver <- seconds({
@@ -98,7 +97,11 @@ run <- function(prepare) {
     curves <<- prepare(curves)
     clusterExport(cluster, c("diamonds", "curves"))
   })
-  compute <- seconds(best <- unlist(clusterCall(cluster, shuffle, permutations / workers)))
+  compute <- Inf
+  for (round in 1:3) { # the best of three: it is short, and other programs run too
+    clusterSetRNGStream(cluster, 20)
+    compute <- min(compute, seconds(best <- unlist(clusterCall(cluster, shuffle, permutations / workers))))
+  }
   memory <- memory_of_all(cluster)
   list(best = best, figures = c(deliver, compute, bytes_sent(c("diamonds", "curves")), memory))
 }
