@@ -8,6 +8,7 @@
 //! `inventory::submit!(Registration(&Mine))`.
 
 pub mod attributes;
+mod blank;
 pub mod boundary;
 mod by_value;
 mod character;
@@ -18,6 +19,7 @@ mod hooks;
 mod locale;
 mod object;
 mod options;
+mod properties;
 mod reference;
 mod serialized;
 mod session;
