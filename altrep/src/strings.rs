@@ -39,10 +39,34 @@ const CHUNK: usize = 8 << 10;
 pub(crate) fn elt(x: Object, i: R_xlen_t) -> SEXP {
     let data = x.view().data().cast::<SEXP>();
     if data.is_null() {
-        return guard(|r| make(r, x, i as usize));
+        return match cached(x, i as usize) {
+            Some(string) if !x.view().scanned(1) => string,
+            _ => guard(|r| make(r, x, i as usize)),
+        };
     }
     // SAFETY: R asks for elements within the length; the pointer is that of a plain vector of as many.
     unsafe { *data.add(i as usize) }
+}
+
+/// Element `i`, if it was made before.
+#[inline]
+fn cached(x: Object, i: usize) -> Option<SEXP> {
+    let (text, start) = x.view().text_or_none()?;
+    let (mut cache, place) = (x.cache(), if text.is_dictionary() { text.code(start + i)? } else { i % CHUNK });
+    // SAFETY: constants and R objects; the cache has the shape that `string` gave it, and places within it.
+    unsafe {
+        if cache == sys::R_NilValue {
+            return None;
+        }
+        if !text.is_dictionary() {
+            cache = sys::VECTOR_ELT(cache, (i / CHUNK) as R_xlen_t);
+            if cache == sys::R_NilValue {
+                return None;
+            }
+        }
+        let string = sys::STRING_ELT(cache, place as R_xlen_t);
+        (string != sys::R_BlankString).then_some(string)
+    }
 }
 
 /// Element `i`; after about one full scan all of them are made at once.
@@ -54,16 +78,21 @@ fn make(r: R, x: Object, i: usize) -> Result<SEXP> {
     Ok(string)
 }
 
+/// Elements made at a time where one is looked at: most scans go on to the next.
+const AHEAD: usize = 64;
+
 /// Element `i`, from the cache or newly made.
 fn string(r: R, x: Object, i: usize) -> Result<SEXP> {
     let view = x.view();
     let (text, start) = view.text()?;
     let code = text.code(start + i).ok_or_else(|| corrupt(view))?;
-    let (cache, place) = if text.is_dictionary() {
-        (x.cache_or(r, || alloc(sys::STRSXP, text.entries()))?, code)
+    // Of a cache: its vector, the place in it, and the entry of its first place.
+    let (cache, place, first) = if text.is_dictionary() {
+        (x.cache_or(r, || alloc(sys::STRSXP, text.entries()))?, code, 0)
     } else {
         let chunks = x.cache_or(r, || alloc(sys::VECSXP, view.len().div_ceil(CHUNK)))?;
-        (chunk(r, chunks, i / CHUNK, CHUNK.min(view.len() - i / CHUNK * CHUNK))?, i % CHUNK)
+        let chunk_at = i / CHUNK * CHUNK;
+        (chunk(r, chunks, i / CHUNK, CHUNK.min(view.len() - chunk_at))?, i % CHUNK, start + chunk_at)
     };
     // SAFETY: within the length of a plain vector.
     let cached = unsafe { sys::STRING_ELT(cache, place as R_xlen_t) };
@@ -72,11 +101,34 @@ fn string(r: R, x: Object, i: usize) -> Result<SEXP> {
     if cached != unsafe { sys::R_BlankString } {
         return Ok(cached);
     }
-    let entry = text.entry(code).ok_or_else(|| corrupt(view))?;
-    let string = charsxp(r, entry, text.codeset())?;
+    let ahead = if text.is_dictionary() { 1 } else { AHEAD };
+    // SAFETY: the length of a plain vector.
+    let end = (place + ahead).min(unsafe { sys::LENGTH(cache) } as usize);
+    fill(r, &text, cache, place..end, first).ok_or_else(|| corrupt(view))??;
     // SAFETY: as above.
-    unsafe { sys::SET_STRING_ELT(cache, place as R_xlen_t, string) };
-    Ok(string)
+    Ok(unsafe { sys::STRING_ELT(cache, place as R_xlen_t) })
+}
+
+/// Makes the strings of `places` of a cache whose first place is entry `first`; `None` if an entry is nonsense.
+fn fill(r: R, text: &Text, cache: SEXP, places: std::ops::Range<usize>, first: usize) -> Option<Result<()>> {
+    let native = match locale::mark_of(r, text.codeset()) {
+        Ok(native) => native,
+        Err(failure) => return Some(Err(failure)),
+    };
+    let text = *text;
+    let made = call(r, || {
+        for place in places {
+            let Some(entry) = text.entry(first + place) else { return false };
+            // SAFETY: within the cache's length; the new string goes straight into it.
+            unsafe { sys::SET_STRING_ELT(cache, place as R_xlen_t, charsxp(entry, native)) };
+        }
+        true
+    });
+    match made {
+        Ok(true) => Some(Ok(())),
+        Ok(false) => None,
+        Err(failure) => Some(Err(failure)),
+    }
 }
 
 fn alloc(kind: sys::SexpType, n: usize) -> SEXP {
@@ -107,20 +159,22 @@ fn corrupt(view: &View) -> Failure {
     Failure::new("corrupt", format!("a string of segment {id} lies outside its bytes; share the object again"))
 }
 
-/// R's string for an entry. Unprotected.
-fn charsxp(r: R, entry: Entry<'_>, codeset: u8) -> Result<SEXP> {
+/// R's string for an entry. Unprotected; raises an error if memory is short.
+///
+/// # Safety
+/// Inside `call`.
+unsafe fn charsxp(entry: Entry<'_>, native: c_int) -> SEXP {
     let encoding = match entry.mark {
         // SAFETY: a constant of R's.
-        Mark::Na => return Ok(unsafe { sys::R_NaString }),
-        Mark::Native if entry.bytes.is_ascii() => sys::CE_NATIVE,
-        Mark::Native => locale::mark_of(r, codeset)?,
+        Mark::Na => return unsafe { sys::R_NaString },
+        Mark::Native if native != sys::CE_NATIVE && entry.bytes.is_ascii() => sys::CE_NATIVE,
+        Mark::Native => native,
         Mark::Utf8 => sys::CE_UTF8,
         Mark::Latin1 => sys::CE_LATIN1,
         Mark::Bytes => sys::CE_BYTES,
     };
-    let (start, len) = (entry.bytes.as_ptr().cast(), entry.bytes.len() as c_int);
     // SAFETY: the bytes hold no zero and are as many.
-    call(r, || unsafe { sys::Rf_mkCharLenCE(start, len, encoding) })
+    unsafe { sys::Rf_mkCharLenCE(entry.bytes.as_ptr().cast(), entry.bytes.len() as c_int, encoding) }
 }
 
 /// All elements as one plain R vector, kept from now on.
@@ -133,15 +187,28 @@ pub(crate) fn materialise(r: R, x: Object) -> Result<SEXP> {
     // SAFETY: allocation.
     let all = call(r, || alloc(sys::STRSXP, view.len()))?;
     r.keep(all)?;
+    gather(r, x, all)?;
+    x.set_cache(all);
+    // SAFETY: a plain character vector, kept by the external pointer.
+    view.point_to(unsafe { sys::STRING_PTR(all) }.cast());
+    Ok(all)
+}
+
+/// Puts all elements into a plain vector: those of the cache, the others newly made.
+fn gather(r: R, x: Object, all: SEXP) -> Result<()> {
+    let view = x.view();
+    let (text, start) = view.text()?;
+    // SAFETY: a constant of R's.
+    let nothing_made = x.cache() == unsafe { sys::R_NilValue };
+    if nothing_made && !text.is_dictionary() {
+        return fill(r, &text, all, 0..view.len(), start).ok_or_else(|| corrupt(view))?;
+    }
     for i in 0..view.len() {
         let string = string(r, x, i)?;
         // SAFETY: within the length of a plain vector.
         unsafe { sys::SET_STRING_ELT(all, i as R_xlen_t, string) };
     }
-    x.set_cache(all);
-    // SAFETY: a plain character vector, kept by the external pointer.
-    view.point_to(unsafe { sys::STRING_PTR(all) }.cast());
-    Ok(all)
+    Ok(())
 }
 
 pub(crate) fn dataptr(x: Object, writable: bool) -> *mut u8 {
