@@ -15,6 +15,7 @@ mod class;
 mod condition;
 pub mod element;
 mod hooks;
+mod layout;
 mod locale;
 mod object;
 mod options;
@@ -61,6 +62,7 @@ pub fn registry() -> &'static Registry<Session> {
 pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::init();
     boundary::guard(|r| {
+        layout::init(r)?;
         object::init(r)?;
         class::init(r, info)
     });
