@@ -20,7 +20,8 @@
 #' @param sharedSubset `TRUE`: `x[i]` is shared too. A contiguous range is a window on the same memory, without a copy.
 #' @param sharedCopy `TRUE`: what R makes when it duplicates the object (as before the first assignment to a copy) is a new shared object.
 #'   Has a meaning only together with `copyOnWrite = TRUE`.
-#' @param sharedAttributes Whether attributes are shared too. `class`, `names`, `levels`, `dim`, `dimnames` and `tsp` never are.
+#' @param sharedAttributes Whether attributes are shared too. `class`, `dim` and `tsp` never are;
+#'   `names`, `levels` and `dimnames` are from 1,000 elements on.
 #' @param mustWork `TRUE`: an object that cannot be shared is an error.
 #' @param minLength Vectors with fewer elements are not shared.
 #' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
