@@ -9,7 +9,7 @@ page <- function(surveys) {
   calls <- both[!both$kind %in% c("base", "stats"), ]
   changing <- Reduce(`|`, lapply(versions, function(v) functions[[v]] == "changes"))
   assigning <- changing & grepl("<-([.].*)?$", functions$name)
-  by_not <- changing & !assigning & functions$subject == "logical"
+  by_not <- changing & !assigning & functions$subject %in% c("logical", "raw")
   c(
     "# What changes a write-through object", "",
     "An object shared with `copyOnWrite = FALSE` is changed by every assignment to it, for every process that has it. R does not tell",
@@ -33,7 +33,7 @@ page <- function(surveys) {
     tally(functions, versions), "",
     "### Functions that change an argument, though they are not assignments", "",
     function_table(functions[changing & !assigning & !by_not, ], versions), "",
-    "### Functions that change a logical argument, and no other", "",
+    "### Functions that change a logical or raw argument, and no other", "",
     "For most it is an option that is `TRUE` or `FALSE`, which they negate with `!`. One would not share an option.", "",
     paste0(listing(functions$name[by_not]), "."), "",
     "### Assignment functions that write through", "",
