@@ -16,6 +16,7 @@ mod condition;
 pub mod element;
 mod hooks;
 mod locale;
+pub mod memory;
 mod object;
 mod options;
 mod reference;

@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use super::{Store, fork};
@@ -95,6 +95,14 @@ impl Store {
             Some(segment) if segment.lease().is_none_or(|l| l.inode.is_none_or(|i| i == inode)) => Ok(segment),
             // What this process holds was freed since; its holders keep it.
             _ => self.attach_locked(id, locked, None, Some(inode)),
+        }
+    }
+
+    /// Whether its name is there, and still means it.
+    pub fn names(&self, segment: &Segment) -> bool {
+        match segment.lease().and_then(|lease| lease.inode) {
+            None => self.has(segment.id()),
+            Some(inode) => std::fs::symlink_metadata(self.segment_path(segment.id())).is_ok_and(|m| m.ino() == inode),
         }
     }
 
