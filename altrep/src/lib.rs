@@ -17,6 +17,7 @@ pub mod element;
 mod hooks;
 mod layout;
 mod locale;
+pub mod memory;
 mod object;
 mod options;
 mod reference;

@@ -121,7 +121,10 @@ impl Sexp {
     }
 
     /// The one string of a character vector; `None` for NA, and for anything else.
-    pub(crate) fn text(self, r: R) -> Result<Option<String>> {
+    ///
+    /// # Errors
+    /// Those of another package's ALTREP.
+    pub fn text(self, r: R) -> Result<Option<String>> {
         if self.kind() != sys::STRSXP || self.len(r)? != 1 {
             return Ok(None);
         }

@@ -23,6 +23,8 @@ pub enum Kind {
     Unshareable,
     /// Memory or mappings ran out.
     Memory,
+    /// There is memory of that name, and it is too small.
+    Size,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Store => "store",
             Kind::Unshareable => "unshareable",
             Kind::Memory => "memory",
+            Kind::Size => "size",
         }
     }
 }
@@ -181,6 +184,34 @@ pub enum AttachError {
     Store(#[from] StoreError),
 }
 
+/// Memory cannot be allocated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AllocateError {
+    /// It is there, and too small.
+    #[error(
+        "{asked} bytes were requested under the name '{name}', and the memory of that name in the store '{}' has {has} bytes; \
+         request at most as many, free it first (freeSharedMemory()), or choose another name",
+        store.display()
+    )]
+    Small {
+        /// Its name.
+        name: String,
+        /// Bytes wanted.
+        asked: u64,
+        /// Bytes there are.
+        has: u64,
+        /// Where it is.
+        store: PathBuf,
+    },
+    /// It is not there, and cannot be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// It is there, and cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+}
+
 /// The bytes of a segment are not what a writer of this format leaves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -280,6 +311,17 @@ impl CreateError {
             CreateError::Write { .. } | CreateError::Spent | CreateError::Store(_) => Kind::Store,
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,
+        }
+    }
+}
+
+impl AllocateError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            AllocateError::Small { .. } => Kind::Size,
+            AllocateError::Create(e) => e.kind(),
+            AllocateError::Attach(e) => e.kind(),
         }
     }
 }

@@ -73,6 +73,17 @@ impl Unnamed {
         }
         Ok(file)
     }
+
+    /// The same for a name that anybody may think of: one that exists is an error, `AlreadyExists`, however the file was made.
+    pub(crate) fn link_new(self, target: &Path) -> io::Result<File> {
+        let Unnamed { file, dotted } = self;
+        match &dotted.0 {
+            // Then `dotted` removes its own name. Killed in between, the name is there and its maker dead: a sweep removes both.
+            Some(from) => rustix::fs::linkat(CWD, from, CWD, target, AtFlags::empty())?,
+            None => return Unnamed { file, dotted }.link(target),
+        }
+        Ok(file)
+    }
 }
 
 impl Drop for Dotted {
@@ -133,6 +144,11 @@ pub(crate) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
 pub(crate) fn unlock(file: &File) {
     // Nothing to do about a failure: it is the lock of this opening, or none.
     let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+}
+
+/// Which file it is, as long as anybody has it open or mapped.
+pub(crate) fn inode(file: &File) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(file)?.st_ino as u64)
 }
 
 /// Names a file has. 0: unlinked, though this opening still reads it.

@@ -100,6 +100,17 @@ impl Table {
         &self.names[self.node(id).strategy as usize]
     }
 
+    /// Where every node's bytes lie.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = Payload> + '_ {
+        self.nodes.iter().map(|node| node.payload)
+    }
+
+    /// The first node of a strategy.
+    pub(crate) fn find(&self, strategy: &str) -> Option<&Node> {
+        let number = self.names.iter().position(|name| **name == *strategy)?;
+        self.nodes.iter().find(|node| usize::from(node.strategy) == number)
+    }
+
     /// Adds a node with its children; its number.
     pub(crate) fn push(&mut self, mut node: Node, strategy: &str, children: &[NodeId]) -> NodeId {
         node.strategy = self.name(strategy);

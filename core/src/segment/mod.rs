@@ -92,6 +92,19 @@ impl Segment {
         self.bytes.is_live().then(|| self.bytes.at(payload).cast_mut())
     }
 
+    /// The bytes that a node has, the root's if none is said: of a value made of others, all bytes of the segment. `None`: no such node.
+    pub fn memory(&self, node: Option<u32>) -> Option<Payload> {
+        let id = node.map_or(Some(self.root()), |number| self.table.get(number))?;
+        let own = self.table.node(id).payload;
+        if own.len > 0 || self.table.node(id).child_count == 0 {
+            return Some(own);
+        }
+        let payloads = || self.table.payloads().filter(|p| p.len > 0);
+        let offset = payloads().map(|p| p.offset).min().unwrap_or(0);
+        let end = payloads().map(|p| p.offset + p.len).max().unwrap_or(0);
+        Some(Payload { offset, len: end - offset })
+    }
+
     /// The bytes of a frozen payload, which nobody changes.
     pub fn frozen(&self, payload: Payload) -> Option<&[u8]> {
         // SAFETY: the table was checked against the file's length, so the range lies inside our bytes; frozen, so nobody writes.
