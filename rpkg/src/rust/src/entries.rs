@@ -140,8 +140,8 @@ entries! {
         r.strings(names.len(), |i| names[i].to_owned())
     };
 
-    set_judge_function(function) |r: R| {
-        set_judge(r, function)?;
+    set_judge_functions(frame, verdict) |r: R| {
+        set_judge(r, frame, verdict)?;
         Ok(Sexp::null())
     };
 }
