@@ -113,7 +113,7 @@ pub(crate) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result
     x.view().read()?;
     let Some(index) = subset::Index::new(r, index)? else { return Ok(None) };
     let share = x.flags().contains(Flags::COPY_ON_WRITE | Flags::SHARED_SUBSET);
-    if !share || index.len() < options::min_length(r) {
+    if !share || index.len() < options::min_length_in_hook(r) {
         return Ok(Some(subset::extract::<E>(r, x.view(), &index)?));
     }
     if let Some(window) = subset::window::<E>(x.view(), &index) {

@@ -8,6 +8,7 @@
 //! `inventory::submit!(Registration(&Mine))`.
 
 pub mod attributes;
+mod blank;
 pub mod boundary;
 mod by_value;
 mod character;
@@ -20,6 +21,7 @@ mod locale;
 pub mod memory;
 mod object;
 mod options;
+mod properties;
 mod reference;
 mod serialized;
 mod session;

@@ -339,7 +339,7 @@ pub(crate) fn extract_subset(r: R, x: Object, index: SEXP) -> Result<Option<SEXP
     let view = x.view();
     view.check()?;
     let Some(index) = Index::new(r, index)? else { return Ok(None) };
-    let share = x.flags().contains(Flags::SHARED_SUBSET) && index.len() >= options::min_length(r);
+    let share = x.flags().contains(Flags::SHARED_SUBSET) && index.len() >= options::min_length_in_hook(r);
     if share && let Some(window) = subset::text_window(view, &index) {
         return Ok(Some(Object::new::<Character>(r, window, x.flags())?.sexp()));
     }

@@ -79,6 +79,7 @@ unsafe extern "C-unwind" {
     pub fn R_RegisterCFinalizerEx(x: SEXP, fun: unsafe extern "C-unwind" fn(SEXP), on_exit: c_int);
     pub fn R_new_altrep(class: R_altrep_class_t, data1: SEXP, data2: SEXP) -> SEXP;
     pub fn Rf_ScalarInteger(x: c_int) -> SEXP;
+    pub fn Rf_ScalarString(x: SEXP) -> SEXP;
     pub fn Rf_ScalarReal(x: f64) -> SEXP;
     pub fn Rf_ScalarLogical(x: c_int) -> SEXP;
     pub fn R_ParseEvalString(text: *const c_char, env: SEXP) -> SEXP;
