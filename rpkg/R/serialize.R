@@ -23,7 +23,8 @@
 #' store of your own that keeps what `serialize(x, NULL)` gives (a database, a cache) needs `by = "value"`.
 #'
 #' A reference is good on this machine, while a process holds the object and for `options(cowshed.grace = 300)` seconds after it was
-#' made if nobody claims it. `length(serialize(x, NULL))` makes one too: to measure, use `parallelly::serializedSize(x)`.
+#' made if nobody claims it; a worker on another machine needs the value. `length(serialize(x, NULL))` makes one too: to measure, use
+#' `parallelly::serializedSize(x)`.
 #'
 #' Hashes are always of the value, and objects that have no segment any more always travel by value.
 #'
