@@ -147,3 +147,15 @@ SEXP t_pointers(SEXP x, SEXP y)
     LOGICAL(out)[1] = write;
     return out;
 }
+
+/* A byte of the memory behind an external pointer, read and written. */
+SEXP t_peek(SEXP pointer, SEXP at)
+{
+    return Rf_ScalarInteger(((unsigned char *) R_ExternalPtrAddr(pointer))[(size_t) Rf_asReal(at)]);
+}
+
+SEXP t_poke(SEXP pointer, SEXP at, SEXP value)
+{
+    ((unsigned char *) R_ExternalPtrAddr(pointer))[(size_t) Rf_asReal(at)] = (unsigned char) Rf_asInteger(value);
+    return R_NilValue;
+}
