@@ -385,10 +385,8 @@ test_that("processes that allocate a name at once get one memory", {
 
 test_that("a full store is cowshed_error_full, leaves nothing, and its room is used again", {
   skip_without_processes()
-  works <- suppressWarnings(system2("unshare", c("--mount", "true"), stdout = FALSE, stderr = FALSE)) == 0
-  skip_if(!works, "no mount namespaces for us here")
-  at <- tempfile("mount-")
-  dir.create(at, mode = "0700")
+  skip_without_mounts()
+  at <- mount_point()
   got <- run_r({
     library(cowshed)
     errors <- list(condition_of(allocateSharedMemory(8e6)), condition_of(allocateSharedMemory(8e6, "big")))
@@ -397,7 +395,7 @@ test_that("a full store is cowshed_error_full, leaves nothing, and its room is u
     second <- condition_of(allocateSharedMemory(3e6))
     freeSharedMemory(id)
     answer(list(errors = errors, left = left, second = second, again = getSharedMemorySize(allocateSharedMemory(3e6, "big"))))
-  }, at = at, store = at, under = c("unshare", "--mount", "bash", "-c", sprintf("mount -t tmpfs -o size=4m,mode=0700 tmpfs %s && exec \"$0\" \"$@\"", at)))
+  }, at = at, store = at, under = in_tmpfs(at, "size=4m,mode=0700"))
   expect_ended_well(got)
   for (error in c(got$answer$errors, list(got$answer$second))) {
     expect_condition_class(error, "full")
