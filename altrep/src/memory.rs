@@ -80,12 +80,24 @@ fn gone(text: &str, store: Store) -> Failure {
 fn attach(r: R, text: &str) -> Result<(Store, Arc<Segment>, Payload)> {
     let address = Address::parse(text);
     let store = store_of(r, address.id)?;
-    let segment = match store.reattach(address.id) {
-        Err(AttachError::Gone { .. }) => return Err(gone(text, store)),
-        other => other?,
-    };
+    let segment = found(text, store, store.reattach(address.id))?;
     let payload = segment.memory(address.node).ok_or_else(|| gone(text, store))?;
     Ok((store, segment, payload))
+}
+
+/// How many bytes it has, without holding it.
+fn measure(r: R, text: &str) -> Result<u64> {
+    let address = Address::parse(text);
+    let store = store_of(r, address.id)?;
+    let (header, table) = found(text, store, store.look(address.id))?;
+    table.memory(&header, address.node).map(|payload| payload.len).ok_or_else(|| gone(text, store))
+}
+
+fn found<T>(text: &str, store: Store, outcome: std::result::Result<T, AttachError>) -> Result<T> {
+    outcome.map_err(|e| match e {
+        AttachError::Gone { .. } => gone(text, store),
+        other => other.into(),
+    })
 }
 
 /// Puts it on the list; what is there under the same name and is another, freed since, is let go.
@@ -242,7 +254,7 @@ pub fn has(r: R, id: &str) -> Result<bool> {
     if address.node.is_none() {
         return Ok(store.has(address.id));
     }
-    match attach(r, id) {
+    match measure(r, id) {
         Ok(_) => Ok(true),
         Err(Failure::Error { class: "gone", .. }) => Ok(false),
         Err(e) => Err(e),
@@ -254,7 +266,7 @@ pub fn has(r: R, id: &str) -> Result<bool> {
 /// # Errors
 /// There is no such memory.
 pub fn size(r: R, id: &str) -> Result<f64> {
-    attach(r, id).map(|(.., payload)| payload.len as f64)
+    measure(r, id).map(|len| len as f64)
 }
 
 /// Whether this process has mapped it and not unmapped it since.

@@ -232,3 +232,27 @@ fn has_file_size_signal(set: &libc::sigset_t) -> bool {
     // SAFETY: the set is initialised.
     unsafe { libc::sigismember(set, libc::SIGXFSZ) == 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_linked_once_however_the_file_was_made() {
+        let dir = std::env::temp_dir().join(format!("link-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let made: [fn(&Path) -> io::Result<Unnamed>; 2] = [Unnamed::create, Unnamed::dotted];
+        for (i, make) in made.into_iter().enumerate() {
+            let target = dir.join(i.to_string());
+            let file = make(&dir).unwrap().link_new(&target).unwrap();
+            assert_eq!(links(&file).unwrap(), 1);
+            for other in made {
+                let taken = other(&dir).unwrap().link_new(&target).err().unwrap();
+                assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+            }
+            assert_eq!(inode(&open(&target, false).unwrap()).unwrap(), inode(&file).unwrap());
+        }
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "no dotted name is left");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -45,8 +45,7 @@
 #'
 #' # a shared object has an id too
 #' x <- share(1:1000)
-#' ids <- listSharedObjects()$Id
-#' getSharedMemorySize(ids)
+#' any(unlist(hasSharedMemory(listSharedObjects()$Id)))
 #' @name sharedMemory
 NULL
 

@@ -100,9 +100,16 @@ impl Table {
         &self.names[self.node(id).strategy as usize]
     }
 
-    /// Where every node's bytes lie.
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = Payload> + '_ {
-        self.nodes.iter().map(|node| node.payload)
+    /// What [`crate::Segment::memory`] says, of a segment with this header.
+    pub fn memory(&self, header: &Header, node: Option<u32>) -> Option<Payload> {
+        let node = self.node(self.get(node.unwrap_or(header.root))?);
+        if node.payload.len > 0 || node.child_count == 0 {
+            return Some(node.payload);
+        }
+        let payloads = || self.nodes.iter().map(|node| node.payload).filter(|p| p.len > 0);
+        let offset = payloads().map(|p| p.offset).min().unwrap_or(0);
+        let end = payloads().map(|p| p.offset + p.len).max().unwrap_or(0);
+        Some(Payload { offset, len: end - offset })
     }
 
     /// The first node of a strategy.

@@ -95,15 +95,7 @@ impl Segment {
 
     /// The bytes that a node has, the root's if none is said: of a value made of others, all bytes of the segment. `None`: no such node.
     pub fn memory(&self, node: Option<u32>) -> Option<Payload> {
-        let id = node.map_or(Some(self.root()), |number| self.table.get(number))?;
-        let own = self.table.node(id).payload;
-        if own.len > 0 || self.table.node(id).child_count == 0 {
-            return Some(own);
-        }
-        let payloads = || self.table.payloads().filter(|p| p.len > 0);
-        let offset = payloads().map(|p| p.offset).min().unwrap_or(0);
-        let end = payloads().map(|p| p.offset + p.len).max().unwrap_or(0);
-        Some(Payload { offset, len: end - offset })
+        self.table.memory(&self.header, node)
     }
 
     /// The bytes of a frozen payload, which nobody changes.

@@ -14,9 +14,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
-use super::{Store, fork};
+use super::{Store, Unread, fork, read};
 use crate::segment::{Backing, Segment, Sink};
-use crate::{AllocateError, AttachError, CreateError, Mode, Node, SegmentId, Table, sys};
+use crate::{AllocateError, AttachError, CreateError, Header, Mode, Node, SegmentId, Table, sys};
 
 /// The node that carries the name. No value, so no strategy opens it.
 const NAME: &str = "memory.name";
@@ -81,12 +81,7 @@ impl Store {
     /// # Errors
     /// Those of [`Store::attach`].
     pub fn reattach(&self, id: SegmentId) -> Result<Arc<Segment>, AttachError> {
-        let held = || self.0.state.lock().live.get(&id).and_then(|(weak, _)| weak.upgrade());
-        let live = held();
-        if live.is_none() && self.has(id) {
-            self.collect_pending();
-            self.collect(&[id]);
-        }
+        let live = self.settle(id);
         let _step = fork::step();
         let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
         let locked = self.lock(id).map_err(io("locking"))?.ok_or_else(|| self.gone(id))?;
@@ -96,6 +91,35 @@ impl Store {
             // What this process holds was freed since; its holders keep it.
             _ => self.attach_locked(id, locked, None, Some(inode)),
         }
+    }
+
+    /// The header and node table of what an id names now, without holding it.
+    ///
+    /// # Errors
+    /// Those of [`Store::attach`].
+    pub fn look(&self, id: SegmentId) -> Result<(Header, Table), AttachError> {
+        let path = self.0.path.clone();
+        drop(self.settle(id));
+        let read = match sys::open(&self.segment_path(id), false) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.gone(id)),
+            Err(e) => Err(Unread::Io(e)),
+            Ok(file) => read(&file, id),
+        };
+        match read {
+            Ok((header, table, _)) => Ok((header, table)),
+            Err(Unread::Format(source)) => Err(AttachError::Format { id, store: path, source }),
+            Err(Unread::Io(source)) => Err(AttachError::Io { id, store: path, what: "reading", source }),
+        }
+    }
+
+    /// Collects it if it is idle; what this process has open by that id, if it has.
+    fn settle(&self, id: SegmentId) -> Option<Arc<Segment>> {
+        let live = self.0.state.lock().live.get(&id).and_then(|(weak, _)| weak.upgrade());
+        if live.is_none() && self.has(id) {
+            self.collect_pending();
+            self.collect(&[id]);
+        }
+        live
     }
 
     /// Whether its name is there, and still means it.

@@ -2,7 +2,7 @@
 //!
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
-//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead.
+//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
 mod collect;

@@ -45,10 +45,10 @@ static inline DL_FUNC cowshed_callable(const char *name)
     return R_GetCCallable("cowshed", name);
 }
 
-/* Calls one of them; its address is looked up once. `type` is a pointer to function. */
-#define COWSHED_FUNCTION(type, name)                          \
-    static type function = 0;                                 \
-    if (!function) function = (type) cowshed_callable(name)
+/* Calls one of them; its address is looked up once. `type` is a pointer to function; compilers cast void (*)(void) to it without a warning. */
+#define COWSHED_FUNCTION(type, name)  \
+    static type function = 0;         \
+    if (!function) function = (type) (void (*)(void)) cowshed_callable(name)
 
 typedef const char *(*cowshed_allocate_t)(unsigned long long, const char *);
 typedef void *(*cowshed_map_t)(const char *);
