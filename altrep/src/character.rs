@@ -140,13 +140,20 @@ fn add(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
     Ok(builder.entry(Entry { mark, bytes }))
 }
 
-/// A string of an encoding that R cannot mark, as UTF-8.
+/// A string of an encoding that R cannot mark, as UTF-8. What has no meaning in it (any byte above 127 in the C locale) stays as it is.
 fn translated(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
     // SAFETY: an R string; the translation lives until R's .Call ends.
     let text = call(r, || unsafe { sys::Rf_translateCharUTF8(string) })?;
     // SAFETY: a C string.
-    let bytes = unsafe { std::ffi::CStr::from_ptr(text) }.to_bytes();
-    Ok(builder.entry(Entry { mark: Mark::Utf8, bytes }))
+    let text = unsafe { std::ffi::CStr::from_ptr(text) }.to_bytes();
+    // SAFETY: an R string, reachable from the vector.
+    let bytes = unsafe { strings::bytes_of(string) };
+    // R writes a byte that it cannot translate as `<e4>`.
+    let brackets = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'<').count();
+    if brackets(text) > brackets(bytes) {
+        return Ok(builder.entry(Entry { mark: Mark::Native, bytes }));
+    }
+    Ok(builder.entry(Entry { mark: Mark::Utf8, bytes: text }))
 }
 
 /// Spreads addresses: those of R's strings are multiples of 8 that lie close together.

@@ -65,7 +65,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
         return Ok(x);
     }
     if let Some(shared) = Object::find(x.0) {
-        shared.view().read()?;
+        shared.view().check()?;
         if shared.view().is_shared() && wish.store.is_null() {
             return share_again(r, x, shared, wish);
         }

@@ -24,6 +24,27 @@ texts <- function() list(
   dated = structure(c("u", "v", "u"), class = "label", note = c("p", "q", "r"))
 )
 
+# What is done with strings beside what is done with any vector.
+strings_read <- function() operations(
+  nchar(x, "bytes"), nchar(x, allowNA = TRUE), toupper(x), tolower(x), substr(x, 1, 2), substring(x, 2), strsplit(x, ""), grepl("a", x),
+  grep("[ab]", x, value = TRUE), sub("a", "b", x), gsub("", "-", x), regmatches(x, regexpr("a", x)), startsWith(x, "a"), endsWith(x, "a"),
+  paste(x, x), paste(x, collapse = "|"), sprintf("%5s", x), sprintf(x), format(x, width = 9), formatC(x, width = 9), trimws(x), rev(x),
+  unique(x), duplicated(x), match(x, rev(x)), match("a", x), x %in% c("a", NA), sort(x, method = "radix"), sort(x, method = "shell"),
+  order(x, method = "radix"), order(x, decreasing = TRUE), rank(x), table(x), tabulate(factor(x)), factor(x), as.factor(x),
+  levels(factor(x)), split(seq_along(x), x), split(x, x), tapply(seq_along(x), as.vector(x), sum), append(x, "z", 1), c(x, "z", NA),
+  union(x, "q"), setdiff(x, "a"), merge(data.frame(k = as.vector(x)), data.frame(k = "a", v = 1)), outer(x, x, paste), make.names(x),
+  make.unique(as.vector(x)), abbreviate(x), as.integer(x), as.numeric(x), as.logical(x), as.complex(x), as.Date(x, optional = TRUE),
+  is.na(x), anyNA(x), x == "a", x < "b", x > rev(x), max(x, na.rm = TRUE), min(x), range(x), ifelse(is.na(x), "none", x),
+  rle(as.vector(x)), which(x == "a"), nchar(enc2utf8(x)), enc2native(x), iconv(x, "UTF-8", "UTF-16LE", toRaw = TRUE), validUTF8(x),
+  Encoding(x), utf8ToInt(x[1]), chartr("ab", "xy", x), casefold(x, upper = TRUE), shQuote(x), dQuote(x, FALSE), noquote(x), toString(x),
+  strtoi(x, 36), rapply(list(x), toupper, how = "list"), vapply(x, nchar, 1L), Reduce(paste0, x), do.call(paste, as.list(x)), mapply(identical, x, x),
+  expand.grid(x, 1:2), stack(list(a = as.vector(x))), basename(x), file.path("a", x), is.element("a", x), agrepl("a", x), rawToChar(charToRaw(x[1])),
+  as.name(x[1]), get0(x[1], emptyenv()), switch(x[1], a = 1, 2), {l <- list(); l[x[1]] <- 1; l}, {e <- list(a = 1, b = 2); e[x]},
+  stats::setNames(seq_along(x), x), stats::setNames(seq_along(x), x)["a"], array(x, c(2, 2)), t(x), rowsum(seq_along(x), as.vector(x)),
+  identical(x, x), identical(rev(rev(x)), x), all.equal(x, rev(x)), serialize(x[], NULL), strtrim(x, 2), formatC(x, flag = "-"), rev(strsplit(x, "")),
+  data.frame(x, stringsAsFactors = TRUE), type.convert(as.vector(x), as.is = TRUE), scan(text = x[1], what = "", quiet = TRUE), encodeString(x, quote = '"')
+)
+
 # Content and marks.
 expect_same_text <- function(x, plain, info = NULL) {
   expect_true(same(x, plain), info)
@@ -126,7 +147,8 @@ test_that("every form of assignment changes the one and not the other", {
 
 test_that("what base R reads of strings is the same", {
   values <- texts()[c("ascii", "missing", "utf8", "latin1", "mixed", "named", "matrix", "one_byte")]
-  expect_no_difference(available(readings()), values, exempt = NULL)
+  # data.table damages memory on some of these, plain ones.
+  expect_no_difference(readings()[!grepl("data.table::", names(readings()), fixed = TRUE)], values)
   expect_no_difference(strings_read(), values)
 })
 
@@ -165,8 +187,9 @@ test_that("copyOnWrite = FALSE warns, each time it is asked for, and stays TRUE"
   expect_no_warning(share(factor(letters), copyOnWrite = FALSE))
   expect_no_warning(share("a", copyOnWrite = FALSE))
   local_options(cowshed.copyOnWrite = FALSE)
-  expect_warning(x <- share(letters), class = "cowshed_warning_strings")
-  expect_snapshot(x <- share(letters))
+  w <- expect_warning(x <- share(letters), class = "cowshed_warning_strings")
+  expect_s3_class(w, "cowshed_warning")
+  expect_snapshot(cat(conditionMessage(w)))
 })
 
 test_that("sharedCopy: a changed copy is shared, and travels by reference", {
@@ -288,23 +311,28 @@ test_that("strings that are not ASCII and not marked mean the same in a process 
   })
 })
 
-test_that("they arrive in processes of callr and parallel, as references, and changes there stay there", {
+test_that("they arrive in another process as references, and changes there stay there", {
   skip_without_processes()
   values <- texts()
-  values$large <- NULL
-  values <- lapply(values, share)
-  got <- callr::r(function(values) {
-    changed <- lapply(values, function(x) { x[1] <- "changed there"; x })
-    list(
-      shared = vapply(values, cowshed::is.shared, NA), plain = lapply(values, cowshed::unshare), sum = sum(nchar(values$distinct)),
-      changed = vapply(changed, function(x) x[[1]], "")
-    )
-  }, list(values))
-  expect_true(all(got$shared))
-  for (label in names(values)) expect_same_text(got$plain[[label]], unshare(values[[label]]), label)
-  expect_true(all(got$changed == "changed there"))
-  expect_identical(unshare(values$ascii), texts()$ascii)
-  expect_lt(length(serialize(values$distinct, NULL)), 1000)
+  values$large <- c(mb("a"), NA, mb("\u00e4"))
+  with_new_store({
+    shared <- lapply(values, share)
+    dir <- put_in(scratch(), shared, "values")
+    expect_lt(length(bytes_in(dir, "values")), 8000)
+    got <- run_r({
+      values <- take("values")
+      changed <- lapply(values, function(x) { x[1] <- "changed there"; x })
+      answer(list(
+        shared = vapply(values, cowshed::is.shared, NA), plain = lapply(values, cowshed::unshare), sum = sum(nchar(values$distinct)),
+        changed = vapply(changed, function(x) x[[1]], "")
+      ))
+    }, dir = dir)
+    expect_ended_well(got)
+    expect_true(all(got$answer$shared))
+    for (label in names(values)) expect_same_text(got$answer$plain[[label]], values[[label]], label)
+    expect_true(all(got$answer$changed == "changed there"))
+    for (label in names(values)) expect_same_text(shared[[label]], values[[label]], label)
+  })
 })
 
 test_that("C code reads and writes strings as of a plain vector", {
@@ -347,22 +375,116 @@ test_that("a full scan makes the strings once, and few looks make few", {
   for (i in 1:3) expect_identical(unique(x), few(100, 100))
 })
 
-strings_read <- function() operations(
-  nchar(x, "bytes"), nchar(x, allowNA = TRUE), toupper(x), tolower(x), substr(x, 1, 2), substring(x, 2), strsplit(x, ""), grepl("a", x),
-  grep("[ab]", x, value = TRUE), sub("a", "b", x), gsub("", "-", x), regmatches(x, regexpr("a", x)), startsWith(x, "a"), endsWith(x, "a"),
-  paste(x, x), paste(x, collapse = "|"), sprintf("%5s", x), sprintf(x), format(x, width = 9), formatC(x, width = 9), trimws(x), rev(x),
-  unique(x), duplicated(x), match(x, rev(x)), match("a", x), x %in% c("a", NA), sort(x, method = "radix"), sort(x, method = "shell"),
-  order(x, method = "radix"), order(x, decreasing = TRUE), rank(x), table(x), tabulate(factor(x)), factor(x), as.factor(x),
-  levels(factor(x)), split(seq_along(x), x), split(x, x), tapply(seq_along(x), as.vector(x), sum), append(x, "z", 1), c(x, "z", NA),
-  union(x, "q"), setdiff(x, "a"), merge(data.frame(k = as.vector(x)), data.frame(k = "a", v = 1)), outer(x, x, paste), make.names(x),
-  make.unique(as.vector(x)), abbreviate(x), as.integer(x), as.numeric(x), as.logical(x), as.complex(x), as.Date(x, optional = TRUE),
-  is.na(x), anyNA(x), x == "a", x < "b", x > rev(x), max(x, na.rm = TRUE), min(x), range(x), ifelse(is.na(x), "none", x),
-  rle(as.vector(x)), which(x == "a"), nchar(enc2utf8(x)), enc2native(x), iconv(x, "UTF-8", "UTF-16LE", toRaw = TRUE), validUTF8(x),
-  Encoding(x), utf8ToInt(x[1]), chartr("ab", "xy", x), casefold(x, upper = TRUE), shQuote(x), dQuote(x, FALSE), noquote(x), toString(x),
-  strtoi(x, 36), rapply(list(x), toupper, how = "list"), vapply(x, nchar, 1L), Reduce(paste0, x), do.call(paste, as.list(x)), mapply(identical, x, x),
-  expand.grid(x, 1:2), stack(list(a = as.vector(x))), basename(x), file.path("a", x), is.element("a", x), agrepl("a", x), rawToChar(charToRaw(x[1])),
-  as.name(x[1]), get0(x[1], emptyenv()), switch(x[1], a = 1, 2), {l <- list(); l[x[1]] <- 1; l}, {e <- list(a = 1, b = 2); e[x]},
-  stats::setNames(seq_along(x), x), stats::setNames(seq_along(x), x)["a"], array(x, c(2, 2)), t(x), rowsum(seq_along(x), as.vector(x)),
-  identical(x, x), identical(rev(rev(x)), x), all.equal(x, rev(x)), serialize(x[], NULL), strtrim(x, 2), formatC(x, flag = "-"), rev(strsplit(x, "")),
-  data.frame(x, stringsAsFactors = TRUE), type.convert(as.vector(x), as.is = TRUE), scan(text = x[1], what = "", quiet = TRUE), encodeString(x, quote = '"')
-)
+# A segment of strings nobody has mapped, and where the parts of its payload begin (docs/format.md).
+orphan_strings <- function(dir, strings) {
+  made <- run_r({
+    library(cowshed)
+    x <- share(strings)
+    put(x, "x")
+    answer(file.path(cowshed:::store_path(), "segments", cowshed:::data_id(x)))
+  }, strings = strings, dir = dir)
+  expect_ended_well(made)
+  data <- readBin(made$answer, "raw", file.size(made$answer))
+  number <- function(at) sum(as.integer(data[at + 1:4]) * 256^(0:3))
+  payload <- number(number(40) + 48 * 0 + 16)
+  padded <- function(n) ceiling(n / 8) * 8
+  entries <- number(payload)
+  ends <- payload + 64
+  marks <- ends + padded(entries * as.integer(data[payload + 18]))
+  codes <- marks + padded(entries)
+  bytes <- codes + padded(length(strings) * as.integer(data[payload + 17]))
+  list(file = made$answer, data = data, reference = bytes_in(dir, "x"), places = c(payload = payload, ends = ends, marks = marks, codes = codes, bytes = bytes, end = bytes + number(payload + 8)))
+}
+
+# What reading gives for each damage, tried in one process that must survive: every element is a string, or the error is ours.
+read_damaged <- function(segment, damages, n, dir) {
+  got <- run_r({
+    loadNamespace("cowshed")
+    result <- vapply(damages, function(d) {
+      bytes <- data
+      bytes[d$at + seq_along(d$put)] <- d$put
+      unlink(file)
+      writeBin(bytes, file)
+      x <- unserialize(reference)
+      ways <- list(
+        function() for (i in seq_along(x)) x[[i]], function() x[], function() paste(x), function() sort(x), function() unique(x),
+        function() { x[1] <- "a"; x }, function() cowshed::sharedObjectProperties(x)
+      )
+      outcomes <- vapply(ways, function(f) tryCatch({ f(); "read" }, error = function(e) class(e)[1]), "")
+      stopifnot(length(x) == n)
+      rm(x, ways)
+      # An error within one of R's hooks must leave R able to collect.
+      gc(full = FALSE)
+      paste(sort(unique(outcomes)), collapse = " ")
+    }, "")
+    unlink(file)
+    writeBin(data, file)
+    answer(list(result = unname(result), after = cowshed::unshare(unserialize(reference))))
+  }, file = segment$file, reference = segment$reference, data = segment$data, damages = damages, n = n, dir = dir, timeout = 120)
+  expect_ended_well(got)
+  got$answer
+}
+
+test_that("damaged strings are a classed error or strings, never a crash", {
+  skip_without_processes()
+  with_new_store({
+    for (strings in list(c("one", NA, "\u00e4", "", "one"), rep(c("one", NA, "\u00e4", "two"), 50))) {
+      dir <- scratch()
+      segment <- orphan_strings(dir, strings)
+      at <- segment$places
+      expect_identical(unname(at["end"]), at[["bytes"]] + sum(nchar(unique(strings[!is.na(strings)]), "bytes")) + if (length(strings) == 5) 3 else 0)
+      places <- c(at[["payload"]] + 0:31, seq(at[["ends"]], at[["end"]] - 1))
+      damages <- unlist(lapply(places, function(place) lapply(c(1, 2, 128, 255), function(mask) {
+        list(at = place, put = xor(segment$data[place + 1], as.raw(mask)))
+      })), FALSE)
+      wide <- function(n) as.raw(rep(255, n))
+      damages <- c(damages, list(
+        list(at = at[["payload"]], put = wide(8)), list(at = at[["payload"]] + 8, put = wide(8)), list(at = at[["ends"]], put = wide(8)),
+        list(at = at[["ends"]], put = raw(8)), list(at = at[["marks"]], put = wide(4)), list(at = at[["bytes"]], put = raw(3))
+      ))
+      got <- read_damaged(segment, damages, length(strings), dir)
+      expect_true(all(unlist(strsplit(got$result, " ")) %in% c("read", "cowshed_error_corrupt", "simpleError")))
+      # Bytes that are no UTF-8 are for R to refuse; nothing else of an error is R's.
+      of_bytes <- vapply(damages, function(d) d$at >= at[["marks"]], NA)
+      expect_false(any(grepl("simpleError", got$result[!of_bytes])))
+      expect_gt(sum(grepl("cowshed_error_corrupt", got$result)), 20)
+      expect_identical(got$after, strings)
+      unlink(segment$file)
+    }
+  })
+})
+
+exercise_strings <- function(store) {
+  plain <- c("u", NA, "\u00e4", "longer", "", "u")
+  x <- share(plain, store = store)
+  y <- x
+  y[2] <- "two"
+  few <- share(rep(c("p", "q", "\u00e4"), 40), sharedSubset = TRUE, store = store)
+  many <- unserialize(serialize(share(as.character(1:300), store = store), NULL))
+  copy <- share(plain, sharedCopy = TRUE, store = store)
+  copy[3] <- paste0("thr", "ee")
+  far <- unserialize(serialize(copy, NULL))
+  far[[1]] <- NA
+  warned <- tryCatch(share(plain, copyOnWrite = FALSE, store = store), warning = function(w) class(w)[1])
+  named <- share(structure(1:40, names = paste0("n", 1:40), note = as.character(1:9)), store = store)
+  list(
+    x, y, few[11:90], few[c(3, NA, 500)], many[c(299, 1)], unique(many), copy, far, warned, named["n7"], sort(few)[50], unshare(x), toupper(few[1:3]),
+    paste(x, collapse = ""), match("q", few), sharedObjectProperties(few)$uniqueChar, sharedObjectProperties(many)$unitSize, rev(many)[1:2],
+    factor(few), split(seq_along(x), x), nchar(x), attr(named, "note")[2], unserialize(serialize(far, NULL)), as.list(x), c(few, many)[121], identical(x, plain)
+  )
+}
+
+test_that("nothing of strings is lost when R collects at every allocation", {
+  script <- tempfile(fileext = ".R")
+  dump("exercise_strings", script, envir = environment())
+  writeLines(c(
+    paste0(".libPaths(", paste(deparse(.libPaths()), collapse = ""), ")"), "library(cowshed)", readLines(script),
+    "store <- commandArgs(TRUE)", "expected <- exercise_strings(store)", "gctorture(TRUE)", "result <- exercise_strings(store)", "gctorture(FALSE)",
+    "stopifnot(identical(result, expected))", "for (step in c(7, 23)) {", "  gctorture2(step, inhibit_release = step == 7)",
+    "  result <- exercise_strings(store)", "  gctorture2(0)", "  stopifnot(identical(result, expected))", "}", "cat('all is well')"
+  ), script)
+  output <- suppressWarnings(system2(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", script, local_store()), stdout = TRUE, stderr = TRUE, timeout = 120
+  ))
+  expect_identical(paste(output, collapse = "\n"), "all is well")
+})
