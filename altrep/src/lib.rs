@@ -16,7 +16,9 @@ mod class;
 mod condition;
 pub mod element;
 mod hooks;
+mod layout;
 mod locale;
+pub mod memory;
 mod object;
 mod options;
 mod properties;
@@ -63,6 +65,7 @@ pub fn registry() -> &'static Registry<Session> {
 pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::init();
     boundary::guard(|r| {
+        layout::init(r)?;
         object::init(r)?;
         class::init(r, info)
     });

@@ -96,3 +96,34 @@ pub(crate) fn grace(r: R) -> Duration {
 pub(crate) fn store(r: R) -> SEXP {
     option(r, c"cowshed.store")
 }
+
+/// How shared objects are serialized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serialize {
+    /// As what becomes of the bytes demands.
+    Auto,
+    Reference,
+    Value,
+}
+
+/// What the user wants for every serialization. An unknown word is an error: guessing would lose data, or time.
+pub(crate) fn serialize(r: R) -> Result<Serialize> {
+    let x = option(r, c"cowshed.serialize");
+    // SAFETY: an R object; then the bytes of a string in a character vector of one element, both kept by the option.
+    let word = unsafe {
+        match (sys::TYPEOF(x) as SexpType, sys::Rf_xlength(x)) {
+            (sys::NILSXP, _) => return Ok(Serialize::Auto),
+            (sys::STRSXP, 1) => CStr::from_ptr(sys::R_CHAR(sys::STRING_ELT(x, 0))),
+            _ => c"",
+        }
+    };
+    match word.to_bytes() {
+        b"auto" => Ok(Serialize::Auto),
+        b"reference" => Ok(Serialize::Reference),
+        b"value" => Ok(Serialize::Value),
+        _ => Err(Failure::new(
+            "argument",
+            "options(cowshed.serialize = ) must be \"auto\", \"reference\" or \"value\"; see ?withSharedSerialization",
+        )),
+    }
+}

@@ -69,6 +69,10 @@ unsafe extern "C-unwind" {
     pub fn SHALLOW_DUPLICATE_ATTRIB(to: SEXP, from: SEXP);
     pub fn Rf_shallow_duplicate(x: SEXP) -> SEXP;
     pub fn Rf_GetOption1(name: SEXP) -> SEXP;
+    pub fn R_RegisterCCallable(package: *const c_char, name: *const c_char, function: *const c_void);
+    pub fn R_alloc(n: usize, size: c_int) -> *mut c_char;
+    pub fn R_MakeWeakRef(key: SEXP, value: SEXP, finalizer: SEXP, on_exit: c_int) -> SEXP;
+    pub fn R_WeakRefKey(x: SEXP) -> SEXP;
     pub fn R_CheckUserInterrupt();
     pub fn R_CheckStack2(bytes: usize);
     pub fn R_MakeExternalPtr(p: *mut c_void, tag: SEXP, protect: SEXP) -> SEXP;

@@ -23,6 +23,8 @@ pub enum Kind {
     Unshareable,
     /// Memory or mappings ran out.
     Memory,
+    /// There is memory of that name, and it is too small.
+    Size,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Store => "store",
             Kind::Unshareable => "unshareable",
             Kind::Memory => "memory",
+            Kind::Size => "size",
         }
     }
 }
@@ -93,6 +96,14 @@ pub enum CreateError {
         asked: u64,
         /// Bytes free.
         free: u64,
+    },
+    /// A file may not be that large: `ulimit -f`, or a limit of the file system.
+    #[error("{asked} bytes are more than a file in the store '{}' may have; raise this process's limit (ulimit -f)", path.display())]
+    FileSize {
+        /// The store.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
     },
     /// Writing failed otherwise.
     #[error("writing {asked} bytes to the store '{}' failed: {source}; choose another directory with options(cowshed.store = )", path.display())]
@@ -171,6 +182,34 @@ pub enum AttachError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Memory cannot be allocated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AllocateError {
+    /// It is there, and too small.
+    #[error(
+        "{asked} bytes were requested under the name '{name}', and the memory of that name in the store '{}' has {has} bytes; \
+         request at most as many, free it first (freeSharedMemory()), or choose another name",
+        store.display()
+    )]
+    Small {
+        /// Its name.
+        name: String,
+        /// Bytes wanted.
+        asked: u64,
+        /// Bytes there are.
+        has: u64,
+        /// Where it is.
+        store: PathBuf,
+    },
+    /// It is not there, and cannot be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// It is there, and cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
 }
 
 /// The bytes of a segment are not what a writer of this format leaves.
@@ -268,10 +307,21 @@ impl CreateError {
     /// Its class.
     pub const fn kind(&self) -> Kind {
         match self {
-            CreateError::Full { .. } => Kind::Full,
+            CreateError::Full { .. } | CreateError::FileSize { .. } => Kind::Full,
             CreateError::Write { .. } | CreateError::Spent | CreateError::Store(_) => Kind::Store,
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,
+        }
+    }
+}
+
+impl AllocateError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            AllocateError::Small { .. } => Kind::Size,
+            AllocateError::Create(e) => e.kind(),
+            AllocateError::Attach(e) => e.kind(),
         }
     }
 }

@@ -14,6 +14,17 @@ impl SegmentId {
         if id.is_zero() { Self::random() } else { id }
     }
 
+    /// That of memory with a name, the same in every process. A printed id is the name of itself.
+    ///
+    /// FNV-1a of 128 bits: names come from this user alone, so nobody looks for two that collide.
+    pub fn of_name(name: &str) -> Self {
+        const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        const PRIME: u128 = (1 << 88) + 0x13b;
+        let step = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
+        let hash = || SegmentId(name.as_bytes().iter().fold(START, step).max(1).to_be_bytes());
+        Self::parse(name).unwrap_or_else(hash)
+    }
+
     /// From its 16 bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         SegmentId(bytes)
@@ -105,6 +116,15 @@ mod tests {
             let id = SegmentId::random();
             assert_eq!(SegmentId::parse(&id.to_string()), Some(id));
         }
+    }
+
+    #[test]
+    fn a_name_gives_the_id_that_the_format_page_says() {
+        // FNV-1a's published value for "a".
+        assert_eq!(SegmentId::of_name("a").to_string(), "d228cb696f1a8caf78912b704e4a8964");
+        assert_eq!(SegmentId::of_name("").to_string(), "6c62272e07bb014262b821756295c58d");
+        let id = SegmentId::random();
+        assert_eq!(SegmentId::of_name(&id.to_string()), id);
     }
 
     #[test]

@@ -36,11 +36,11 @@ mod sys;
 
 pub use dispatch::Registry;
 pub use encode::{Encoder, share};
-pub use error::{AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
+pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
 pub use flags::Flags;
 pub use format::{Control, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use open::{Opener, open};
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer};
-pub use store::{Listed, Store, default_store_path};
+pub use store::{Listed, Store, check_memory_name, default_store_path};

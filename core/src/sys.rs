@@ -73,6 +73,17 @@ impl Unnamed {
         }
         Ok(file)
     }
+
+    /// The same for a name that anybody may think of: one that exists is an error, `AlreadyExists`, however the file was made.
+    pub(crate) fn link_new(self, target: &Path) -> io::Result<File> {
+        let Unnamed { file, dotted } = self;
+        match &dotted.0 {
+            // Then `dotted` removes its own name. Killed in between, the name is there and its maker dead: a sweep removes both.
+            Some(from) => rustix::fs::linkat(CWD, from, CWD, target, AtFlags::empty())?,
+            None => return Unnamed { file, dotted }.link(target),
+        }
+        Ok(file)
+    }
 }
 
 impl Drop for Dotted {
@@ -133,6 +144,11 @@ pub(crate) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
 pub(crate) fn unlock(file: &File) {
     // Nothing to do about a failure: it is the lock of this opening, or none.
     let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+}
+
+/// Which file it is, as long as anybody has it open or mapped.
+pub(crate) fn inode(file: &File) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(file)?.st_ino as u64)
 }
 
 /// Names a file has. 0: unlinked, though this opening still reads it.
@@ -215,4 +231,28 @@ fn file_size_signal() -> libc::sigset_t {
 fn has_file_size_signal(set: &libc::sigset_t) -> bool {
     // SAFETY: the set is initialised.
     unsafe { libc::sigismember(set, libc::SIGXFSZ) == 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_linked_once_however_the_file_was_made() {
+        let dir = std::env::temp_dir().join(format!("link-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let made: [fn(&Path) -> io::Result<Unnamed>; 2] = [Unnamed::create, Unnamed::dotted];
+        for (i, make) in made.into_iter().enumerate() {
+            let target = dir.join(i.to_string());
+            let file = make(&dir).unwrap().link_new(&target).unwrap();
+            assert_eq!(links(&file).unwrap(), 1);
+            for other in made {
+                let taken = other(&dir).unwrap().link_new(&target).err().unwrap();
+                assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+            }
+            assert_eq!(inode(&open(&target, false).unwrap()).unwrap(), inode(&file).unwrap());
+        }
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "no dotted name is left");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

@@ -12,15 +12,18 @@
 #' on. Without one they are, in order, `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3, and memory. The flags of an object that is shared
 #' already stay as they are unless an argument says otherwise.
 #'
-#' @param x The object: a raw, logical, integer, double or complex vector of any length (matrices, arrays, factors, dates and other
-#'   classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is `TRUE`.
+#' @param x The object: a raw, logical, integer, double, complex or character vector of any length (matrices, arrays, factors, dates and
+#'   other classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is
+#'   `TRUE`.
 #' @param ... For methods. `share(x, ...)` refuses arguments it does not know.
 #' @param copyOnWrite `TRUE`: a change made to the object is seen by nobody else. `FALSE`: every assignment to it changes the shared
-#'   memory, for every process that has it.
+#'   memory, for every process that has it. Character vectors are always copy-on-write; for them `FALSE` gives a warning of class
+#'   `cowshed_warning_strings`.
 #' @param sharedSubset `TRUE`: `x[i]` is shared too. A contiguous range is a window on the same memory, without a copy.
 #' @param sharedCopy `TRUE`: what R makes when it duplicates the object (as before the first assignment to a copy) is a new shared object.
 #'   Has a meaning only together with `copyOnWrite = TRUE`.
-#' @param sharedAttributes Whether attributes are shared too. `class`, `names`, `levels`, `dim`, `dimnames` and `tsp` never are.
+#' @param sharedAttributes Whether attributes are shared too. `class`, `dim` and `tsp` never are;
+#'   `names`, `levels` and `dimnames` are from 1,000 elements on.
 #' @param mustWork `TRUE`: an object that cannot be shared is an error.
 #' @param minLength Vectors with fewer elements are not shared.
 #' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.

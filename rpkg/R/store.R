@@ -4,17 +4,45 @@
 #' process holds and no reference in flight points to. Cleaning up happens by itself (when the package is loaded, when objects are
 #' shared, when a process ends); the call is there for those who want to see it happen.
 #'
-#' @return `listSharedObjects()`: a data frame with a row for each segment and the columns `Id` (character) and `size` (in bytes).
+#' @param end,start Which rows, by number, the oldest first; `NULL` for all.
+#' @param includeCharId Whether memory that has a name is listed too.
+#' @return `listSharedObjects()`: a data frame with a row for each segment and the columns `Id` (character: the name of memory that has
+#'   one) and `size` (bytes of its file). `listSharedObject()`: the same, as SharedObject spelled it.
 #'   `pruneSharedObjects()`: how many segments were removed, invisibly.
-#' @section Errors: `cowshed_error_store` if the store cannot be used.
+#' @section Errors: `cowshed_error_store` if the store cannot be used; `cowshed_error_argument` if `end` or `start` is no row's number.
 #' @examples
 #' x <- share(rnorm(1000))
 #' listSharedObjects()
+#' listSharedObjects(end = 1)
 #' pruneSharedObjects()
 #' @export
-listSharedObjects <- function() {
+listSharedObjects <- function(end = NULL, start = NULL) list_segments(end, start, TRUE)
+
+#' @rdname listSharedObjects
+#' @export
+listSharedObject <- function(end, start, includeCharId = FALSE) {
+  list_segments(if (!missing(end)) end, if (!missing(start)) start, includeCharId)
+}
+
+list_segments <- function(end, start, named) {
   listed <- .Call(cs_list_store)
-  data.frame(Id = listed[[1L]], size = listed[[2L]])
+  segments <- data.frame(Id = listed[[1L]], size = listed[[2L]])
+  if (!isTRUE(named)) segments <- segments[listed[[3L]] == 0, ]
+  first <- row_number(start, "start", 1)
+  last <- row_number(end, "end", nrow(segments))
+  segments <- segments[seq_len(nrow(segments)) >= first & seq_len(nrow(segments)) <= last, ]
+  rownames(segments) <- NULL
+  segments
+}
+
+row_number <- function(x, argument, usual) {
+  if (is.null(x)) return(usual)
+  if (!is.numeric(x) || length(x) != 1L || is.na(x)) {
+    stop(errorCondition(
+      paste0("`", argument, "` must be one number, or NULL for all"), class = c("cowshed_error_argument", "cowshed_error"), call = sys.call(-2L)
+    ))
+  }
+  x
 }
 
 #' @rdname listSharedObjects

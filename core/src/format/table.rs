@@ -100,6 +100,24 @@ impl Table {
         &self.names[self.node(id).strategy as usize]
     }
 
+    /// What [`crate::Segment::memory`] says, of a segment with this header.
+    pub fn memory(&self, header: &Header, node: Option<u32>) -> Option<Payload> {
+        let node = self.node(self.get(node.unwrap_or(header.root))?);
+        if node.payload.len > 0 || node.child_count == 0 {
+            return Some(node.payload);
+        }
+        let payloads = || self.nodes.iter().map(|node| node.payload).filter(|p| p.len > 0);
+        let offset = payloads().map(|p| p.offset).min().unwrap_or(0);
+        let end = payloads().map(|p| p.offset + p.len).max().unwrap_or(0);
+        Some(Payload { offset, len: end - offset })
+    }
+
+    /// The first node of a strategy.
+    pub(crate) fn find(&self, strategy: &str) -> Option<&Node> {
+        let number = self.names.iter().position(|name| **name == *strategy)?;
+        self.nodes.iter().find(|node| usize::from(node.strategy) == number)
+    }
+
     /// Adds a node with its children; its number.
     pub(crate) fn push(&mut self, mut node: Node, strategy: &str, children: &[NodeId]) -> NodeId {
         node.strategy = self.name(strategy);

@@ -93,6 +93,11 @@ impl Segment {
         self.bytes.is_live().then(|| self.bytes.at(payload).cast_mut())
     }
 
+    /// The bytes that a node has, the root's if none is said: of a value made of others, all bytes of the segment. `None`: no such node.
+    pub fn memory(&self, node: Option<u32>) -> Option<Payload> {
+        self.table.memory(&self.header, node)
+    }
+
     /// The bytes of a frozen payload, which nobody changes.
     pub fn frozen(&self, payload: Payload) -> Option<&[u8]> {
         // SAFETY: the table was checked against the file's length, so the range lies inside our bytes; frozen, so nobody writes.

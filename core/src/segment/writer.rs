@@ -38,6 +38,8 @@ pub struct Writer {
     file: Unnamed,
     id: SegmentId,
     mode: Mode,
+    /// Its id is made of a name that others may use too.
+    named: bool,
     store: crate::Store,
     /// Bytes not yet written, which belong at `tail_at`. Begins with the place of the header, so that a small segment is one write.
     tail: Vec<u8>,
@@ -47,7 +49,13 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn new(store: crate::Store, dir: &Path, mode: Mode) -> io::Result<Writer> {
         let file = Unnamed::create(dir)?;
-        Ok(Writer { file, id: SegmentId::random(), mode, store, tail: vec![0; DATA_AT as usize], tail_at: 0 })
+        let tail = vec![0; DATA_AT as usize];
+        Ok(Writer { file, id: SegmentId::random(), mode, named: false, store, tail, tail_at: 0 })
+    }
+
+    /// With an id that others may give to theirs as well: sealing it fails with `AlreadyExists` if there is one.
+    pub(crate) fn with_id(self, id: SegmentId) -> Writer {
+        Writer { id, named: true, ..self }
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -94,7 +102,7 @@ impl Writer {
         if known.is_none() {
             self.write(&header.bytes(), 0)?;
         }
-        Ok(Finished { file: self.file, header, table, known: known.and_then(Result::ok) })
+        Ok(Finished { file: self.file, header, table, named: self.named, known: known.and_then(Result::ok) })
     }
 }
 
@@ -149,6 +157,8 @@ pub(crate) struct Finished {
     pub(crate) file: Unnamed,
     pub(crate) header: Header,
     pub(crate) table: Table,
+    /// Its id may be taken.
+    pub(crate) named: bool,
     /// The whole file, if it was small enough to be written at once.
     pub(crate) known: Option<Lines>,
 }

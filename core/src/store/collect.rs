@@ -31,6 +31,8 @@ pub struct Listed {
     pub id: SegmentId,
     /// Bytes of its file.
     pub size: u64,
+    /// Its name, if it is memory with one.
+    pub name: Option<String>,
     /// Its header, if its bytes can be believed.
     pub header: Option<Header>,
 }
@@ -87,7 +89,7 @@ impl Store {
     }
 
     /// Unlinks those of `ids` that are idle. Those whose lock somebody has, and how many went.
-    fn collect(&self, ids: &[SegmentId]) -> (Vec<SegmentId>, usize) {
+    pub(super) fn collect(&self, ids: &[SegmentId]) -> (Vec<SegmentId>, usize) {
         match self.collect_at_once(ids) {
             Ok(done) => done,
             // Fewer at a time: each locked segment is a descriptor, and the scan needs some.
@@ -177,8 +179,11 @@ impl Store {
         for id in names(&self.0.segments)? {
             let Ok(file) = sys::open(&self.segment_path(id), false) else { continue };
             let size = file.metadata()?.len();
-            let header = super::read(&file, id).ok().map(|(header, ..)| header);
-            listed.push(Listed { id, size, header });
+            let (name, header) = match super::read(&file, id) {
+                Ok((header, table, _)) => (super::memory::name(&file, &table), Some(header)),
+                Err(_) => (None, None),
+            };
+            listed.push(Listed { id, size, name, header });
         }
         Ok(listed)
     }

@@ -2,7 +2,7 @@
 //!
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
-//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead.
+//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
 mod collect;
@@ -10,6 +10,7 @@ mod control;
 mod dir;
 mod fork;
 mod ledger;
+mod memory;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,6 +24,7 @@ use memmap2::MmapMut;
 
 pub use collect::Listed;
 pub use dir::default_store_path;
+pub use memory::check_memory_name;
 
 use crate::format::DATA_AT;
 use crate::lock::Lock;
@@ -62,6 +64,8 @@ pub struct Lease {
     maker: bool,
     /// How often this process had forked when it made the segment.
     forks: u64,
+    /// Which file it is, where the name may have come to mean another since: see `memory`.
+    inode: Option<u64>,
 }
 
 impl Store {
@@ -105,6 +109,11 @@ impl Store {
             return Ok(open);
         }
         Store::open(path).map(Some)
+    }
+
+    /// Every store this process has opened.
+    pub fn all() -> Vec<Store> {
+        fork::STORES.lock().clone()
     }
 
     /// Its directory.
@@ -153,7 +162,7 @@ impl Store {
         finished: Finished,
         draft: Option<(&mut Option<MmapMut>, u64)>,
     ) -> Result<Arc<Segment>, CreateError> {
-        let Finished { file, header, table, known } = finished;
+        let Finished { file, header, table, named, known } = finished;
         let (id, len) = (header.id, header.file_len);
         let opened = match &draft {
             Some(_) => None,
@@ -167,17 +176,22 @@ impl Store {
             StoreError::Unusable { source, .. } if sys::is_full(&source) => self.write_failed(source, len),
             other => other.into(),
         })?;
-        match file.link(&self.segment_path(id)) {
+        let path = self.segment_path(id);
+        let linked = if named { file.link_new(&path) } else { file.link(&path) };
+        let inode = match linked.and_then(|file| {
             // Locked while it had a dotted name; the mapping would keep it so.
-            Ok(file) => sys::unlock(&file),
+            sys::unlock(&file);
+            named.then(|| sys::inode(&file)).transpose()
+        }) {
+            Ok(inode) => inode,
             Err(e) => {
                 state.ledger.as_mut().expect("entered").clear(slot);
                 return Err(self.write_failed(e, len));
             }
-        }
+        };
         let drafted = || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: map.take()?, base }));
         let bytes = opened.or_else(drafted).expect("a draft is sealed once");
-        let lease = Lease { store: *self, slot, maker: true, forks: fork::count() };
+        let lease = Lease { store: *self, slot, maker: true, forks: fork::count(), inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));
         drop(state);
@@ -199,16 +213,31 @@ impl Store {
             }
             return Ok(segment);
         }
-        let gone = || AttachError::Gone { id, store: self.0.path.clone() };
         let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
-        let locked = self.lock(id).map_err(io("locking"))?.ok_or_else(gone)?;
+        let locked = self.lock(id).map_err(io("locking"))?.ok_or_else(|| self.gone(id))?;
+        self.attach_locked(id, locked, ticket, None)
+    }
+
+    fn gone(&self, id: SegmentId) -> AttachError {
+        AttachError::Gone { id, store: self.0.path.clone() }
+    }
+
+    /// The same, of the file that was found by that name.
+    fn attach_locked(
+        &self,
+        id: SegmentId,
+        locked: Locked,
+        ticket: Option<Ticket>,
+        inode: Option<u64>,
+    ) -> Result<Arc<Segment>, AttachError> {
+        let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
         let (header, table, known) = read(locked.file(), id).map_err(|e| match e {
             Unread::Format(source) => AttachError::Format { id, store: self.0.path.clone(), source },
             Unread::Io(source) => io("reading")(source),
         })?;
         let bytes = Bytes::open(locked.file(), header.file_len, header.mode, known).map_err(io("mapping"))?;
         let (mut state, slot) = self.enter_with_room(id)?;
-        let lease = Lease { store: *self, slot, maker: false, forks: 0 };
+        let lease = Lease { store: *self, slot, maker: false, forks: 0, inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));
         drop(state);
@@ -254,6 +283,9 @@ impl Store {
     /// The error for a write that failed: the store is full, or something else.
     pub(crate) fn write_failed(&self, source: io::Error, asked: u64) -> CreateError {
         let path = self.0.path.clone();
+        if source.raw_os_error() == Some(libc::EFBIG) {
+            return CreateError::FileSize { path, asked };
+        }
         if sys::is_full(&source) {
             let free = sys::free_bytes(&path).unwrap_or(0);
             return CreateError::Full { path, asked, free };
@@ -376,7 +408,8 @@ impl Lease {
         if let Some(ledger) = &mut state.ledger {
             ledger.clear(slot);
         }
-        if self.maker && self.forks == fork::count() && collect::at_once(len) {
+        // By a name that was freed and given again, the short cut would find the other, which somebody else holds.
+        if self.maker && self.inode.is_none() && self.forks == fork::count() && collect::at_once(len) {
             drop(state);
             self.store.collect_unshared(id);
             return;

@@ -6,11 +6,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cowshed_core::fake::{Fake, Value, registry};
 use cowshed_core::{
-    AttachError, Backing, Draft, Flags, Mode, Node, Segment, SegmentId, Sink, Store, Ticket, Writer, open, share,
+    AllocateError, AttachError, Backing, Draft, Flags, Mode, Node, Segment, SegmentId, Sink, Store, Ticket, Writer,
+    open, share,
 };
 
 use super::{Dice, Dir};
@@ -340,6 +342,37 @@ fn act(state: &mut State, line: &str) -> String {
             state.unfinished.push(writer);
             "halfway".to_owned()
         }
+        // memory NAME LENGTH ID: allocates it, or finds it, under the name ID.
+        "memory" => match store.allocate(number(2), Some(words[3])) {
+            Ok(segment) => {
+                held.insert(words[1].to_owned(), segment);
+                "allocated".to_owned()
+            }
+            Err(AllocateError::Small { has, .. }) => format!("has {has}"),
+            Err(e) => format!("error: {e}"),
+        },
+        // find NAME ID: what memory of the name ID there is.
+        "find" => match store.reattach(SegmentId::of_name(words[2])) {
+            Ok(segment) => {
+                held.insert(words[1].to_owned(), segment);
+                "found".to_owned()
+            }
+            Err(AttachError::Gone { .. }) => "gone".to_owned(),
+            Err(e) => format!("error: {e}"),
+        },
+        // count NAME BY: adds to the first number of memory; what it is then.
+        "count" => count(&held[words[1]], number(2)).to_string(),
+        // race N: allocates and counts in N memories of the same names as everybody who is told to, and holds them.
+        "race" => {
+            for i in 0..number(1) {
+                let segment = store.allocate(8, Some(&format!("race-{i}"))).unwrap();
+                count(&segment, 1);
+                held.insert(format!("race-{i}"), segment);
+            }
+            "raced".to_owned()
+        }
+        // churn SEED MILLISECONDS: allocates, finds, frees and lets go of memory of three names.
+        "churn" => churn(store, Dice(number(1)), number(2)),
         "fds" => std::fs::read_dir("/proc/self/fd").unwrap().count().to_string(),
         "cd" => std::env::set_current_dir(words[1]).map_or_else(|e| format!("error: {e}"), |()| "there".to_owned()),
         // stress SEED MILLISECONDS N ID...: segment i has seed i.
@@ -365,11 +398,54 @@ fn first_number(segment: &Segment, set: Option<f64>) -> String {
     let child = segment.table().children(segment.root()).next().unwrap();
     let Some(at) = segment.payload_mut(segment.table().node(child).payload) else { return "error: frozen".to_owned() };
     // SAFETY: the payload has numbers, is aligned, and lives with the segment.
-    let number = unsafe { &*at.cast::<std::sync::atomic::AtomicU64>() };
+    let number = unsafe { &*at.cast::<AtomicU64>() };
     if let Some(x) = set {
-        number.store(x.to_bits(), std::sync::atomic::Ordering::SeqCst);
+        number.store(x.to_bits(), Ordering::SeqCst);
     }
-    f64::from_bits(number.load(std::sync::atomic::Ordering::SeqCst)).to_string()
+    f64::from_bits(number.load(Ordering::SeqCst)).to_string()
+}
+
+fn count(memory: &Segment, by: u64) -> u64 {
+    let at = memory.payload_mut(memory.memory(None).unwrap()).unwrap();
+    // SAFETY: the memory has eight bytes, is aligned, and lives with the segment.
+    unsafe { &*at.cast::<AtomicU64>() }.fetch_add(by, Ordering::SeqCst) + by
+}
+
+fn churn(store: Store, mut dice: Dice, millis: u64) -> String {
+    let mut held: [Option<Arc<Segment>>; 3] = [const { None }; 3];
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_millis(millis) {
+        let i = dice.below(held.len());
+        let name = format!("churn-{i}");
+        match dice.below(8) {
+            0 => held[i] = None,
+            1 => drop(store.free(SegmentId::of_name(&name)).unwrap()),
+            2 => match store.reattach(SegmentId::of_name(&name)) {
+                Ok(segment) => held[i] = Some(segment),
+                Err(AttachError::Gone { .. }) => {}
+                Err(e) => return format!("error: {e}"),
+            },
+            _ => {
+                // Large ones are collected at once, small ones in batches.
+                let len = [8, 2 << 20][dice.below(2)];
+                match store.allocate(len, Some(&name)) {
+                    Ok(segment) => {
+                        if count(&segment, 1) == 0 || segment.memory(None).unwrap().len < len {
+                            return format!("error: {name} is not as allocated");
+                        }
+                        held[i] = Some(segment);
+                    }
+                    Err(AllocateError::Small { has: 8, .. }) => {}
+                    Err(e) => return format!("error: {e}"),
+                }
+            }
+        }
+        for memory in held.iter().flatten() {
+            count(memory, 1);
+        }
+        done += 1;
+    }
+    done.to_string()
 }
 
 fn stress(store: Store, mut dice: Dice, millis: u64, n: usize, ids: &[&str]) -> String {

@@ -170,3 +170,15 @@ SEXP t_set_string(SEXP x, SEXP i, SEXP value)
     SET_STRING_ELT(x, Rf_asInteger(i) - 1, STRING_ELT(value, 0));
     return R_NilValue;
 }
+
+/* A byte of the memory behind an external pointer, read and written. */
+SEXP t_peek(SEXP pointer, SEXP at)
+{
+    return Rf_ScalarInteger(((unsigned char *) R_ExternalPtrAddr(pointer))[(size_t) Rf_asReal(at)]);
+}
+
+SEXP t_poke(SEXP pointer, SEXP at, SEXP value)
+{
+    ((unsigned char *) R_ExternalPtrAddr(pointer))[(size_t) Rf_asReal(at)] = (unsigned char) Rf_asInteger(value);
+    return R_NilValue;
+}

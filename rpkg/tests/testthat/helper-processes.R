@@ -186,3 +186,28 @@ wait_in <- function(dir, name, seconds = 60) {
     Sys.sleep(0.01)
   }
 }
+
+# A process in a mount namespace of its own, in which `at` is a tmpfs with these options: nothing can stay mounted.
+in_tmpfs <- function(at, options) {
+  c("unshare", new_namespace(), "bash", "-c", sprintf("mount -t tmpfs -o %s tmpfs %s && exec \"$0\" \"$@\"", options, at))
+}
+
+# How to make one whose mounts nobody else sees; NULL where we may not. A chroot's root is no mount, so its propagation cannot be set:
+# there nothing must be shared in the first place.
+new_namespace <- function() {
+  works <- function(words) suppressWarnings(system2("unshare", c(words, "true"), stdout = FALSE, stderr = FALSE)) == 0
+  private <- c("--mount", "--propagation", "private")
+  as_it_is <- c("--mount", "--propagation", "unchanged")
+  if (works(private)) return(private)
+  shared <- tryCatch(any(grepl(" shared:", readLines("/proc/self/mountinfo"))), error = function(e) TRUE)
+  if (!shared && works(as_it_is)) as_it_is
+}
+
+skip_without_mounts <- function() skip_if(is.null(new_namespace()), "no mount namespaces for us here")
+
+# A folder that in_tmpfs() covers.
+mount_point <- function() {
+  dir <- tempfile("mount-")
+  dir.create(dir, mode = "0700")
+  dir
+}

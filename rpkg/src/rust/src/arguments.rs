@@ -21,3 +21,9 @@ pub(crate) fn count(r: R, name: &str, x: Sexp) -> Result<Option<usize>> {
         .map(|n| Some(n as usize))
         .ok_or_else(|| bad_argument(format!("`{name}` must be one whole number of 0 or more, not {}", x.shown(r))))
 }
+
+/// One string that is not empty.
+pub(crate) fn name(r: R, argument: &str, x: Sexp) -> Result<String> {
+    let text = x.text(r)?.filter(|text| !text.is_empty());
+    text.ok_or_else(|| bad_argument(format!("`{argument}` must be one id or name, as a string, not {}", x.shown(r))))
+}

@@ -4,11 +4,12 @@ use std::ffi::{c_char, c_int};
 
 use cowshed_altrep::boundary::guard;
 use cowshed_altrep::core::Flags;
+use cowshed_altrep::memory;
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
 
-use crate::arguments::{count, flag};
+use crate::arguments::{count, flag, name};
 
 /// R's table of entry points.
 pub(crate) struct Table(pub(crate) &'static [R_CallMethodDef]);
@@ -122,11 +123,36 @@ entries! {
 
     list_store() |r: R| {
         let mut listed = verbs::list_store(r)?;
-        listed.sort_by_key(|l| l.id);
-        let ids = r.strings(listed.len(), |i| listed[i].id.to_string())?;
+        listed.sort_by_key(|l| (l.header.as_ref().map_or(0, |h| h.created), l.id));
+        let ids = r.strings(listed.len(), |i| listed[i].name.clone().unwrap_or_else(|| listed[i].id.to_string()))?;
         let sizes = r.numbers(listed.len(), |i| listed[i].size as f64)?;
-        r.list(2, |i| Ok(if i == 0 { ids } else { sizes }))
+        let named = r.numbers(listed.len(), |i| f64::from(listed[i].name.is_some()))?;
+        r.list(3, |i| Ok([ids, sizes, named][i]))
     };
+
+    allocate(size, name) |r: R| {
+        let size = count(r, "size", size)?.ok_or_else(|| verbs::bad_argument("`size` must be a number of bytes, not NULL"))?;
+        let name = name.text(r)?.ok_or_else(|| verbs::bad_argument(format!("`name` must be a string, not {}", name.shown(r))))?;
+        r.string(&memory::allocate(r, size as u64, &name)?)
+    };
+
+    map_memory(id) |r: R| memory::map_pointer(r, &name(r, "id", id)?);
+
+    unmap_memory(id) |r: R| {
+        memory::unmap(&name(r, "id", id)?);
+        Ok(Sexp::null())
+    };
+
+    free_memory(id) |r: R| {
+        memory::free(r, &name(r, "id", id)?)?;
+        Ok(Sexp::null())
+    };
+
+    has_memory(id) |r: R| r.logical(memory::has(r, &name(r, "id", id)?)?);
+
+    memory_size(id) |r: R| r.number(memory::size(r, &name(r, "id", id)?)?);
+
+    last_index() |r: R| r.number(memory::last_index());
 
     sweep() |r: R| {
         let gone = verbs::usual_store(r)?.sweep();
@@ -143,8 +169,8 @@ entries! {
         r.strings(names.len(), |i| names[i].to_owned())
     };
 
-    set_judge_function(function) |r: R| {
-        set_judge(r, function)?;
+    set_judge_functions(frame, verdict) |r: R| {
+        set_judge(r, frame, verdict)?;
         Ok(Sexp::null())
     };
 }

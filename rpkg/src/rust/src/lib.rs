@@ -1,6 +1,7 @@
 //! The library that the R package loads: `R_init_cowshed` and the entry points of `.Call`.
 
 mod arguments;
+mod callables;
 mod entries;
 
 use cowshed_altrep::sys::{DllInfo, R_CallMethodDef};
@@ -14,6 +15,7 @@ pub unsafe extern "C" fn R_init_cowshed(info: *mut DllInfo) {
     cowshed_containers::link();
     // SAFETY: the caller's.
     unsafe { cowshed_altrep::init(info) };
+    callables::register();
     let table: &[R_CallMethodDef] = entries::TABLE.0;
     // SAFETY: the table ends with an empty entry and lives for ever.
     unsafe {
