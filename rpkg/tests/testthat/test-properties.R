@@ -195,6 +195,7 @@ test_that("is.shared() looks as deep as it is told", {
     refusal(is.shared(x, depth = -1))
     refusal(is.shared(x, depth = NULL))
     refusal(is.shared(x, showAttributes = NA))
+    refusal(is.shared(x, recursive = TRUE))
   })
 })
 
