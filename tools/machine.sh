@@ -94,8 +94,15 @@ need_r_packages() {
   apt_install "R" $(debian_names $missing)
 }
 
+# Debian calls an R package after where it is from, in small letters.
 debian_names() {
-  printf 'r-cran-%s\n' "$@" | tr '[:upper:]' '[:lower:]'
+  local name
+  for name in "$@"; do
+    case $name in
+      Bioc*) echo "r-bioc-$name" ;;
+      *) echo "r-cran-$name" ;;
+    esac
+  done | tr '[:upper:]' '[:lower:]'
 }
 
 # The packages that DESCRIPTION suggests, without those that are a part of R.

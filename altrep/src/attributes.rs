@@ -87,7 +87,7 @@ pub fn take_over(
     for (cell, value) in cells(to).into_iter().zip(values) {
         // SAFETY: a cell of a pairlist.
         let (name, own) = unsafe { (sys::TAG(cell), Sexp(sys::CAR(cell))) };
-        if is_structural(r, name)? {
+        if is_structural(r, name)? && !is_long(r, own)? {
             continue;
         }
         r.scope(|| {
@@ -105,6 +105,21 @@ fn is_structural(_: R, name: SEXP) -> Result<bool> {
     // SAFETY: a symbol's name is a C string.
     let name = unsafe { std::ffi::CStr::from_ptr(sys::R_CHAR(sys::PRINTNAME(name))) };
     Ok([c"class", c"names", c"levels", c"dim", c"dimnames", c"tsp"].contains(&name))
+}
+
+/// Names, levels and dimnames from this length on are shared all the same: by value they would travel with every reference.
+const LONG: usize = 1_000;
+
+fn is_long(r: R, x: Sexp) -> Result<bool> {
+    if x.kind() != sys::VECSXP {
+        return Ok(x.kind() == sys::STRSXP && x.len(r)? >= LONG);
+    }
+    for i in 0..x.len(r)? {
+        if is_long(r, x.element(r, i)?)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Names (symbols) and values of the attributes of `x`.

@@ -1,30 +1,79 @@
-//! When a shared object is serialized as its data, not as a reference.
+//! Whether a serialization under way gets a shared object's data or a reference to them.
 //!
-//! R calls one hook for saveRDS() and for sending to a worker. Which it is, the functions on R's call stack tell: an R function of the
-//! package, registered here, compares them.
+//! - R calls one hook for saveRDS() and for sending to a worker. What becomes of the bytes, the functions on R's call stack tell: R code of
+//!   the package, registered here, looks at them.
+//! - It looks once for each call of a function and not once for each object. The answer depends on the innermost function's frame alone (which
+//!   function it is, who called it, with which connection), and none of that changes while the frame lives: so the last answer holds as long as
+//!   the innermost frame is the same environment. A weak reference holds the frame: it keeps nothing alive, and a new environment at an old
+//!   address does not match, since R clears the reference first. Nothing remains of one call for the next one, which has a frame of its own.
+//! - `options(cowshed.serialize = )` is read every time.
 
 use std::cell::Cell;
 use std::ptr::null_mut;
 
-use crate::boundary::{R, Result, call};
+use crate::boundary::{Failure, R, Result, call};
+use crate::options::{self, Serialize};
 use crate::sexp::Sexp;
 use crate::sys::{self, SEXP, SexpType};
+
+/// What to write for a shared object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Value,
+    /// A reference that keeps the segment until it is claimed.
+    Reference,
+    /// One that nobody will attach: only its size matters.
+    Measure,
+}
+
+/// What becomes of the bytes, as the package's R code numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Sent,
+    Kept,
+    Hashed,
+    Measured,
+}
+
+/// Calls of the package's R functions, and the last answer. R objects, all preserved for good.
+#[derive(Clone, Copy)]
+struct Judge {
+    /// Gives the innermost frame.
+    frame: SEXP,
+    /// Gives the number of its `Use`.
+    verdict: SEXP,
+    /// A cell with a weak reference to the frame last judged.
+    last: SEXP,
+}
 
 thread_local! {
     /// How many of our own serializations, which must hold data, are under way.
     static FORCED: Cell<u32> = const { Cell::new(0) };
-    /// The package's function of no arguments that gives TRUE for "by value".
-    static JUDGE: Cell<SEXP> = const { Cell::new(null_mut()) };
+    static JUDGE: Cell<Option<Judge>> = const { Cell::new(None) };
+    static ANSWER: Cell<Use> = const { Cell::new(Use::Sent) };
 }
 
-/// Registers the package's function.
+/// Registers the package's functions, both without arguments: one gives the innermost frame, one judges it.
 ///
 /// # Errors
 /// Out of memory.
-pub fn set_judge(r: R, function: Sexp) -> Result<()> {
-    // SAFETY: an R object.
-    call(r, || unsafe { sys::R_PreserveObject(function.0) })?;
-    JUDGE.set(function.0);
+pub fn set_judge(r: R, frame: Sexp, verdict: Sexp) -> Result<()> {
+    let preserved = |head: SEXP| {
+        call(r, || {
+            // SAFETY: R objects; the new cell is preserved before anything else is allocated.
+            unsafe {
+                let cell = if head.is_null() {
+                    sys::Rf_cons(sys::R_NilValue, sys::R_NilValue)
+                } else {
+                    sys::Rf_lcons(head, sys::R_NilValue)
+                };
+                sys::R_PreserveObject(cell);
+                cell
+            }
+        })
+    };
+    let judge = Judge { frame: preserved(frame.0)?, verdict: preserved(verdict.0)?, last: preserved(null_mut())? };
+    JUDGE.set(Some(judge));
     Ok(())
 }
 
@@ -41,22 +90,54 @@ pub(crate) fn forced<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Whether the serialization under way wants data.
-pub(crate) fn now(r: R) -> Result<bool> {
+/// What the serialization under way wants.
+pub(crate) fn now(r: R) -> Result<By> {
     if FORCED.get() > 0 {
-        return Ok(true);
+        return Ok(By::Value);
     }
-    let judge = JUDGE.get();
-    if judge.is_null() {
-        return Ok(false);
+    let wanted = options::serialize(r)?;
+    if wanted == Serialize::Value {
+        return Ok(By::Value);
     }
-    call(r, || {
-        // SAFETY: a function preserved for good; the call is protected while evaluated.
-        unsafe {
-            let expression = sys::Rf_protect(sys::Rf_lcons(judge, sys::R_NilValue));
-            let value = sys::Rf_eval(expression, sys::R_BaseEnv);
-            sys::Rf_unprotect(1);
-            sys::TYPEOF(value) as SexpType == sys::LGLSXP && sys::Rf_xlength(value) == 1 && *sys::LOGICAL(value) == 1
-        }
+    // A hash is of the value whatever was wanted: equal values have equal hashes.
+    Ok(match judge(r)? {
+        Use::Hashed => By::Value,
+        Use::Kept if wanted == Serialize::Auto => By::Value,
+        Use::Measured => By::Measure,
+        Use::Kept | Use::Sent => By::Reference,
     })
+}
+
+fn judge(r: R) -> Result<Use> {
+    let Some(judge) = JUDGE.get() else { return Ok(Use::Sent) };
+    // SAFETY: a call preserved for good. The frame is on R's stack, or is the global environment: it stays.
+    let frame = call(r, || unsafe { sys::Rf_eval(judge.frame, sys::R_BaseEnv) })?;
+    // SAFETY: our cell.
+    let last = unsafe { sys::CAR(judge.last) };
+    // SAFETY: what is in the cell is nothing or a weak reference.
+    if unsafe { last != sys::R_NilValue && sys::R_WeakRefKey(last) == frame } {
+        return Ok(ANSWER.get());
+    }
+    let verdict = call(r, || {
+        // SAFETY: a call preserved for good; its value is read before anything else is allocated.
+        unsafe {
+            let value = sys::Rf_eval(judge.verdict, sys::R_BaseEnv);
+            (sys::TYPEOF(value) as SexpType == sys::INTSXP && sys::Rf_xlength(value) == 1).then(|| *sys::INTEGER(value))
+        }
+    })?;
+    let answer = match verdict {
+        Some(0) => Use::Sent,
+        Some(1) => Use::Kept,
+        Some(2) => Use::Hashed,
+        Some(3) => Use::Measured,
+        _ => return Err(Failure::new("internal", "cowshed has a bug: it cannot tell what is being serialized")),
+    };
+    // The global environment is no frame of one call.
+    // SAFETY: constants of R's.
+    if frame != unsafe { sys::R_GlobalEnv } {
+        // SAFETY: an environment; the new reference goes straight into our preserved cell.
+        call(r, || unsafe { sys::SETCAR(judge.last, sys::R_MakeWeakRef(frame, sys::R_NilValue, sys::R_NilValue, 0)) })?;
+        ANSWER.set(answer);
+    }
+    Ok(answer)
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cowshed_core::{Draft, Facts, Flags, Node, NodeId, Segment};
 
 use crate::boundary::{Failure, R, Result, call, guard};
+use crate::by_value::By;
 use crate::element::{Element, Kind, plain};
 use crate::object::Object;
 use crate::reference::Reference;
@@ -112,7 +113,7 @@ pub(crate) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result
     x.view().read()?;
     let Some(index) = subset::Index::new(r, index)? else { return Ok(None) };
     let share = x.flags().contains(Flags::COPY_ON_WRITE | Flags::SHARED_SUBSET);
-    if !share || index.len() < options::min_length(r) {
+    if !share || index.len() < options::min_length_in_hook(r) {
         return Ok(Some(subset::extract::<E>(r, x.view(), &index)?));
     }
     if let Some(window) = subset::window::<E>(x.view(), &index) {
@@ -147,18 +148,28 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
     if let Source::Broken { reference, .. } = &*view.source() {
         return raw(r, reference).map(Some);
     }
-    if view.changed() || by_value::now(r)? {
+    if view.changed() {
+        return Ok(None);
+    }
+    let by = by_value::now(r)?;
+    if by == By::Value {
         return Ok(None);
     }
     K::settle(r, x)?;
     let Some(span) = view.span() else { return Ok(None) };
     let Some(lease) = span.segment.lease() else { return Ok(None) };
     let store = lease.store();
-    // A store that cannot be written now is no reason to fail: the data are here.
-    let Ok(Some(ticket)) = store.export(&span.segment, options::grace(r)) else { return Ok(None) };
+    let ticket = match by {
+        By::Measure => None,
+        // A store that cannot be written now is no reason to fail: the data are here.
+        _ => match store.export(&span.segment, options::grace(r)) {
+            Ok(Some(ticket)) => Some(ticket),
+            _ => return Ok(None),
+        },
+    };
     let reference = Reference {
         id: span.segment.id(),
-        ticket: Some(ticket),
+        ticket,
         flags: x.flags(),
         node: span.node.0,
         start: span.start,

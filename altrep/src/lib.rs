@@ -8,6 +8,7 @@
 //! `inventory::submit!(Registration(&Mine))`.
 
 pub mod attributes;
+mod blank;
 pub mod boundary;
 mod by_value;
 mod character;
@@ -15,10 +16,12 @@ mod class;
 mod condition;
 pub mod element;
 mod hooks;
+mod layout;
 mod locale;
 pub mod memory;
 mod object;
 mod options;
+mod properties;
 mod reference;
 mod serialized;
 mod session;
@@ -62,6 +65,7 @@ pub fn registry() -> &'static Registry<Session> {
 pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::init();
     boundary::guard(|r| {
+        layout::init(r)?;
         object::init(r)?;
         class::init(r, info)
     });

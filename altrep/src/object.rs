@@ -11,6 +11,7 @@ use libR_sys::SEXPREC;
 
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
+use crate::layout;
 use crate::sys::{self, R_altrep_class_t, R_xlen_t, SEXP, SexpType};
 use crate::view::View;
 
@@ -84,6 +85,7 @@ impl Object {
         // SAFETY: a class of ours; allocation.
         let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, flag_object(flags)) })?;
         r.keep(x)?;
+        layout::checked(x, pointer);
         Ok(Object(x))
     }
 
@@ -100,7 +102,7 @@ impl Object {
     #[inline]
     pub(crate) fn view<'a>(self) -> &'a View {
         // SAFETY: data1 of an object of ours is an external pointer.
-        let address = unsafe { sys::R_ExternalPtrAddr(sys::R_altrep_data1(self.0)) };
+        let address = unsafe { layout::address(layout::data1(self.0)) };
         // SAFETY: set in `build` and valid until the finalizer, which runs only when the pointer is unreachable.
         unsafe { &*address.cast::<View>() }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use cowshed_core::Flags;
 
-use crate::boundary::R;
+use crate::boundary::{Failure, R, Result};
+use crate::sexp::Sexp;
 use crate::sys::{self, SEXP, SexpType};
 
 /// Seconds a reference in flight keeps its segment, unless the user says otherwise.
@@ -32,33 +33,58 @@ fn number(x: SEXP) -> Option<f64> {
     (value.is_finite() && value >= 0.0).then_some(value)
 }
 
-/// A single TRUE or FALSE.
-fn logical(x: SEXP) -> Option<bool> {
-    // SAFETY: an R object; then a logical vector of one element.
-    let value =
-        unsafe { (sys::TYPEOF(x) as SexpType == sys::LGLSXP && sys::Rf_xlength(x) == 1).then(|| *sys::LOGICAL(x)) };
-    value.filter(|v| *v != i32::MIN).map(|v| v != 0)
+/// An option that is not what it must be. Nobody has to guess why it has no effect.
+#[cold]
+fn bad(r: R, name: &CStr, must: &str, value: Sexp) -> Failure {
+    let (name, value) = (name.to_string_lossy(), value.shown(r));
+    Failure::new("argument", format!("the option `{name}` must be {must}, not {value}; set it with options({name} = )"))
+}
+
+/// TRUE or FALSE.
+fn logical(r: R, name: &CStr, unset: bool) -> Result<bool> {
+    let value = Sexp(option(r, name));
+    if value.is_null() {
+        return Ok(unset);
+    }
+    value.as_flag(r)?.ok_or_else(|| bad(r, name, "TRUE or FALSE", value))
 }
 
 /// The flags that share() gives what it makes, where its arguments do not say.
-pub(crate) fn flags(r: R) -> Flags {
+pub(crate) fn flags(r: R) -> Result<Flags> {
     let mut flags = Flags::empty();
-    flags.set(Flags::COPY_ON_WRITE, logical(option(r, c"cowshed.copyOnWrite")).unwrap_or(true));
-    flags.set(Flags::SHARED_SUBSET, logical(option(r, c"cowshed.sharedSubset")).unwrap_or(false));
-    flags.set(Flags::SHARED_COPY, logical(option(r, c"cowshed.sharedCopy")).unwrap_or(false));
-    flags
+    flags.set(Flags::COPY_ON_WRITE, logical(r, c"cowshed.copyOnWrite", true)?);
+    flags.set(Flags::SHARED_SUBSET, logical(r, c"cowshed.sharedSubset", false)?);
+    flags.set(Flags::SHARED_COPY, logical(r, c"cowshed.sharedCopy", false)?);
+    Ok(flags)
 }
 
-pub(crate) fn shared_attributes(r: R) -> bool {
-    logical(option(r, c"cowshed.sharedAttributes")).unwrap_or(true)
+pub(crate) fn shared_attributes(r: R) -> Result<bool> {
+    logical(r, c"cowshed.sharedAttributes", true)
 }
 
-pub(crate) fn must_work(r: R) -> bool {
-    logical(option(r, c"cowshed.mustWork")).unwrap_or(false)
+pub(crate) fn must_work(r: R) -> Result<bool> {
+    logical(r, c"cowshed.mustWork", false)
 }
 
-pub(crate) fn min_length(r: R) -> usize {
+pub(crate) fn min_length(r: R) -> Result<usize> {
+    let value = Sexp(option(r, c"cowshed.minLength"));
+    if value.is_null() {
+        return Ok(MIN_LENGTH);
+    }
+    let whole = number(value.0).filter(|n| n.fract() == 0.0 && *n < 9e15);
+    whole.map(|n| n as usize).ok_or_else(|| bad(r, c"cowshed.minLength", "one whole number of 0 or more", value))
+}
+
+/// The same in a hook, where a bad option is no reason for an error: share() reports it.
+pub(crate) fn min_length_in_hook(r: R) -> usize {
     number(option(r, c"cowshed.minLength")).map_or(MIN_LENGTH, |n| n as usize)
+}
+
+/// An error if the grace time is none.
+pub(crate) fn check_grace(r: R) -> Result<()> {
+    let value = Sexp(option(r, c"cowshed.grace"));
+    let fine = value.is_null() || number(value.0).is_some();
+    if fine { Ok(()) } else { Err(bad(r, c"cowshed.grace", "a number of seconds", value)) }
 }
 
 /// How long a reference made now may be on its way when nobody holds the object any more.
@@ -69,4 +95,35 @@ pub(crate) fn grace(r: R) -> Duration {
 /// The directory the user wants segments in.
 pub(crate) fn store(r: R) -> SEXP {
     option(r, c"cowshed.store")
+}
+
+/// How shared objects are serialized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serialize {
+    /// As what becomes of the bytes demands.
+    Auto,
+    Reference,
+    Value,
+}
+
+/// What the user wants for every serialization. An unknown word is an error: guessing would lose data, or time.
+pub(crate) fn serialize(r: R) -> Result<Serialize> {
+    let x = option(r, c"cowshed.serialize");
+    // SAFETY: an R object; then the bytes of a string in a character vector of one element, both kept by the option.
+    let word = unsafe {
+        match (sys::TYPEOF(x) as SexpType, sys::Rf_xlength(x)) {
+            (sys::NILSXP, _) => return Ok(Serialize::Auto),
+            (sys::STRSXP, 1) => CStr::from_ptr(sys::R_CHAR(sys::STRING_ELT(x, 0))),
+            _ => c"",
+        }
+    };
+    match word.to_bytes() {
+        b"auto" => Ok(Serialize::Auto),
+        b"reference" => Ok(Serialize::Reference),
+        b"value" => Ok(Serialize::Value),
+        _ => Err(Failure::new(
+            "argument",
+            "options(cowshed.serialize = ) must be \"auto\", \"reference\" or \"value\"; see ?withSharedSerialization",
+        )),
+    }
 }

@@ -36,13 +36,22 @@ pub struct ShareOptions {
 
 impl ShareOptions {
     /// As R's options() say.
-    pub fn usual(r: R) -> Self {
-        ShareOptions {
-            flags: options::flags(r),
-            min_length: options::min_length(r),
-            shared_attributes: options::shared_attributes(r),
-            must_work: options::must_work(r),
-        }
+    ///
+    /// # Errors
+    /// One of them has a value that it cannot have.
+    pub fn usual(r: R) -> Result<Self> {
+        options::check_grace(r)?;
+        Ok(ShareOptions {
+            flags: options::flags(r)?,
+            min_length: options::min_length(r)?,
+            shared_attributes: options::shared_attributes(r)?,
+            must_work: options::must_work(r)?,
+        })
+    }
+
+    /// For what R's hooks make, where the options have no say: whatever can be shared is.
+    pub(crate) fn in_hook(flags: Flags) -> Self {
+        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false }
     }
 }
 

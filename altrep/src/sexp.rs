@@ -120,10 +120,22 @@ impl Sexp {
         Ok(format!("<{}>", class.strings(r)?.join(", ")))
     }
 
+    /// Whether it is an S4 object.
+    pub(crate) fn is_s4(self) -> bool {
+        // SAFETY: an R object.
+        unsafe { sys::IS_S4_OBJECT(self.0) != 0 }
+    }
+
+    /// Whether it is an alternative representation, of whichever package.
+    pub fn is_altrep(self) -> bool {
+        // SAFETY: an R object.
+        unsafe { sys::ALTREP(self.0) != 0 }
+    }
+
     /// The one string of a character vector; `None` for NA, and for anything else.
     ///
     /// # Errors
-    /// Those of another package's ALTREP.
+    /// Those of another package's ALTREP, or a string that cannot be translated.
     pub fn text(self, r: R) -> Result<Option<String>> {
         if self.kind() != sys::STRSXP || self.len(r)? != 1 {
             return Ok(None);
@@ -182,6 +194,15 @@ impl R {
         self.keep(call(self, || unsafe { sys::Rf_ScalarLogical(value.into()) })?).map(Sexp)
     }
 
+    /// One integer.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn integer(self, value: i32) -> Result<Sexp> {
+        // SAFETY: allocation.
+        self.keep(call(self, || unsafe { sys::Rf_ScalarInteger(value) })?).map(Sexp)
+    }
+
     /// One double.
     ///
     /// # Errors
@@ -205,6 +226,15 @@ impl R {
     /// Out of memory.
     pub fn string(self, value: &str) -> Result<Sexp> {
         self.strings(1, |_| value.to_owned())
+    }
+
+    /// `NA_character_`.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn missing_string(self) -> Result<Sexp> {
+        // SAFETY: allocation, and a constant of R's.
+        self.keep(call(self, || unsafe { sys::Rf_ScalarString(libR_sys::R_NaString) })?).map(Sexp)
     }
 
     /// A character vector.
@@ -238,6 +268,18 @@ impl R {
             self.set_element(Sexp(list), i, || element(i))?;
         }
         Ok(Sexp(list))
+    }
+
+    /// A list with names.
+    ///
+    /// # Errors
+    /// As [`R::list`].
+    pub fn named_list(self, names: &[&str], element: impl FnMut(usize) -> Result<Sexp>) -> Result<Sexp> {
+        let list = self.list(names.len(), element)?;
+        let names = self.strings(names.len(), |i| names[i].to_owned())?;
+        // SAFETY: names of the right number.
+        call(self, || unsafe { sys::Rf_setAttrib(list.0, sys::Rf_install(c"names".as_ptr()), names.0) })?;
+        Ok(list)
     }
 
     /// A copy of `list` whose elements, attributes included, are the same objects.

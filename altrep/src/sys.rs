@@ -71,12 +71,15 @@ unsafe extern "C-unwind" {
     pub fn Rf_GetOption1(name: SEXP) -> SEXP;
     pub fn R_RegisterCCallable(package: *const c_char, name: *const c_char, function: *const c_void);
     pub fn R_alloc(n: usize, size: c_int) -> *mut c_char;
+    pub fn R_MakeWeakRef(key: SEXP, value: SEXP, finalizer: SEXP, on_exit: c_int) -> SEXP;
+    pub fn R_WeakRefKey(x: SEXP) -> SEXP;
     pub fn R_CheckUserInterrupt();
     pub fn R_CheckStack2(bytes: usize);
     pub fn R_MakeExternalPtr(p: *mut c_void, tag: SEXP, protect: SEXP) -> SEXP;
     pub fn R_RegisterCFinalizerEx(x: SEXP, fun: unsafe extern "C-unwind" fn(SEXP), on_exit: c_int);
     pub fn R_new_altrep(class: R_altrep_class_t, data1: SEXP, data2: SEXP) -> SEXP;
     pub fn Rf_ScalarInteger(x: c_int) -> SEXP;
+    pub fn Rf_ScalarString(x: SEXP) -> SEXP;
     pub fn Rf_ScalarReal(x: f64) -> SEXP;
     pub fn Rf_ScalarLogical(x: c_int) -> SEXP;
     pub fn R_ParseEvalString(text: *const c_char, env: SEXP) -> SEXP;

@@ -1,4 +1,5 @@
 //! What the R package's functions do, on R values: share, unshare, is.shared, the flags, and looking into the store.
+//! SharedObject() is in `blank`, what a shared vector says of itself in `properties`.
 
 use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
 
@@ -8,8 +9,11 @@ use crate::hooks::Viewed;
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
-use crate::view::{Source, View};
+use crate::view::View;
 use crate::{by_kind, condition, registry, stores, sys};
+
+pub use crate::blank::blank;
+pub use crate::properties::{data_id, properties};
 
 /// What share() was asked for. `None` is "not said": R's options() decide, or, for a view, what it is already.
 #[derive(Debug, Clone)]
@@ -37,17 +41,17 @@ impl Wish {
         flags
     }
 
-    fn options(&self, r: R) -> ShareOptions {
-        let usual = ShareOptions::usual(r);
-        ShareOptions {
+    pub(crate) fn options(&self, r: R) -> Result<ShareOptions> {
+        let usual = ShareOptions::usual(r)?;
+        Ok(ShareOptions {
             flags: self.flags(usual.flags),
             min_length: self.min_length.unwrap_or(usual.min_length),
             shared_attributes: self.shared_attributes.unwrap_or(usual.shared_attributes),
             must_work: self.must_work.unwrap_or(usual.must_work),
-        }
+        })
     }
 
-    fn store(&self, r: R) -> Result<Store> {
+    pub(crate) fn store(&self, r: R) -> Result<Store> {
         if self.store.is_null() { stores::usual(r) } else { stores::within(r, self.store) }
     }
 }
@@ -66,7 +70,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
             return share_again(r, x, shared, wish);
         }
     }
-    share_new(r, x, wish.store(r)?, wish.options(r))
+    share_new(r, x, wish.store(r)?, wish.options(r)?)
 }
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
@@ -98,10 +102,10 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     let thaw =
         !new.contains(Flags::COPY_ON_WRITE) && shared.view().span().is_none_or(|s| s.segment.mode() == Mode::Frozen);
     if thaw {
-        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
+        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r)? });
     }
     let Some(same) = by_kind!(x.kind(), K => again::<K>(r, shared, new)?, None) else {
-        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r) });
+        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r)? });
     };
     // SAFETY: both R objects.
     call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;
@@ -117,8 +121,7 @@ fn again<K: Viewed>(r: R, shared: Object, flags: Flags) -> Result<Option<Object>
 
 /// A plain vector just made, shared with these flags: what sharedSubset gives.
 pub(crate) fn share_plain(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP> {
-    let options = ShareOptions { flags, must_work: false, ..ShareOptions::usual(r) };
-    share_new(r, Sexp(x), stores::usual(r)?, options).map(|shared| shared.0)
+    share_new(r, Sexp(x), stores::usual(r)?, ShareOptions::in_hook(flags)).map(|shared| shared.0)
 }
 
 /// unshare(): the same value with nothing shared in it. A list is copied only as far as something in it is shared.
@@ -190,13 +193,24 @@ fn any_view(r: R, x: Sexp) -> Result<bool> {
 /// # Errors
 /// Those of another package's ALTREP list.
 pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
-    if let Some(shared) = Object::find(x.0) {
-        return Ok(shared.view().is_shared());
+    if let Some(shared) = Object::find(x.0)
+        && shared.view().is_shared()
+    {
+        return Ok(true);
     }
     if x.kind() == sys::VECSXP {
         r.check_stack()?;
         for i in 0..x.len(r)? {
             if r.scope(|| any_shared(r, x.element(r, i)?))? {
+                return Ok(true);
+            }
+        }
+    }
+    if x.is_s4() {
+        r.check_stack()?;
+        // Its slots.
+        for (_, value) in crate::attributes::values(x) {
+            if any_shared(r, value)? {
                 return Ok(true);
             }
         }
@@ -229,7 +243,7 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
     }
     let frozen = object.view().span().is_none_or(|span| span.segment.mode() == Mode::Frozen);
     let other = if frozen && !flags.contains(Flags::COPY_ON_WRITE) {
-        let options = ShareOptions { flags, min_length: 0, must_work: false, ..ShareOptions::usual(r) };
+        let options = ShareOptions { flags, min_length: 0, must_work: false, ..ShareOptions::usual(r)? };
         let store = object.view().span().and_then(|span| span.segment.lease().map(|lease| lease.store()));
         Object::find(share_new(r, Sexp(object.sexp()), store.map_or_else(|| stores::usual(r), Ok)?, options)?.0)
     } else if frozen && object.sexp() == x.0 {
@@ -253,20 +267,9 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
     Ok(Some(()))
 }
 
-fn shared(x: Sexp) -> Option<Object> {
+/// `x`, if it is a shared vector as it was shared.
+pub(crate) fn shared(x: Sexp) -> Option<Object> {
     Object::find(x.0).filter(|object| object.view().is_shared())
-}
-
-/// The name of what a shared vector reads: `<segment>`, or `<segment>:<node>` for a part of one. `None` for what is not shared.
-pub fn data_id(x: Sexp) -> Option<String> {
-    let view = shared(x)?.view();
-    match &*view.source() {
-        Source::Segment(span) if span.node == span.segment.root() => Some(span.segment.id().to_string()),
-        Source::Segment(span) => Some(format!("{}:{}", span.segment.id(), span.node.0)),
-        Source::Draft(_) => Some("draft".to_owned()),
-        Source::Loose => Some("draft".to_owned()),
-        Source::Broken { .. } => None,
-    }
 }
 
 /// Bytes that a shared vector has privately: pages written, or copied because there was no other way. `None` for a plain object.

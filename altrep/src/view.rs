@@ -15,7 +15,7 @@
 //! The overlay of the third row shows what others write as long as only reading code has its pointer. R's own assignments duplicate first, in
 //! full; a write in place, by C code that should not, makes all pages private once `changed` sees it, until then only those it fell on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ptr::null;
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub(crate) struct View {
 /// `data` is null until all elements are in one plain R vector.
 #[derive(Default)]
 struct Strings {
-    /// `None` as long as it is loose.
-    text: Cell<Option<Text>>,
+    /// `None` as long as it is loose; with the first element within it.
+    text: OnceCell<(Text, usize)>,
     /// Elements looked at, repeats counted.
     scanned: Cell<usize>,
     /// Whether somebody could have written to the plain vector.
@@ -114,7 +114,7 @@ impl View {
 
     /// Of a character vector.
     pub(crate) fn of_text(span: Span, text: Text, len: usize) -> View {
-        let strings = Strings { text: Cell::new(Some(text)), ..Strings::default() };
+        let strings = Strings { text: OnceCell::from((text, span.start as usize)), ..Strings::default() };
         View { strings: Some(Box::new(strings)), ..Self::with(Source::Segment(span), len, Cell::new(null())) }
     }
 
@@ -157,9 +157,13 @@ impl View {
 
     /// A character vector's parts, and its first element within them.
     pub(crate) fn text(&self) -> Result<(Text, usize)> {
-        let start = self.span().map(|span| span.start as usize);
-        let text = self.strings.as_ref().and_then(|s| s.text.get());
-        text.zip(start).ok_or_else(|| self.failure())
+        self.text_or_none().copied().ok_or_else(|| self.failure())
+    }
+
+    /// The same; `None` if it has none: loose, broken, or not a character vector.
+    #[inline]
+    pub(crate) fn text_or_none(&self) -> Option<&(Text, usize)> {
+        self.strings.as_ref()?.text.get()
     }
 
     /// Counts elements of a character vector that were looked at; whether that is about a whole scan by now.
@@ -184,9 +188,11 @@ impl View {
 
     /// A loose character vector was written to a segment: it reads that from now on.
     pub(crate) fn settle(&self, span: Span, text: Text) {
+        let start = span.start as usize;
         self.source.replace(Source::Segment(span));
         if let Some(s) = &self.strings {
-            s.text.set(Some(text));
+            // It was loose, so it had none.
+            let _ = s.text.set((text, start));
             s.touched.set(false);
         }
     }
@@ -254,9 +260,8 @@ impl View {
     /// Whether its bytes are no longer those of its segment.
     pub(crate) fn changed(&self) -> bool {
         if let Some(strings) = &self.strings {
-            let text = strings.text.get().zip(self.span());
-            return strings.touched.get()
-                && text.is_some_and(|(text, span)| strings::differ(self.data(), &text, span.start as usize, self.len));
+            let text = strings.text.get().filter(|_| strings.touched.get());
+            return text.is_some_and(|(text, start)| strings::differ(self.data(), text, *start, self.len));
         }
         match (&*self.overlay.borrow(), &*self.source.borrow()) {
             (Some(overlay), Source::Segment(span)) => match span.segment.frozen(span.payload) {
@@ -323,7 +328,7 @@ impl View {
     pub(crate) fn again(&self) -> Option<View> {
         let span = self.span().filter(|_| !self.changed())?;
         Some(match self.strings.as_ref().and_then(|s| s.text.get()) {
-            Some(text) => View::of_text(span, text, self.len),
+            Some((text, _)) => View::of_text(span, *text, self.len),
             None => View::new(span, self.len),
         })
     }

@@ -97,6 +97,14 @@ pub enum CreateError {
         /// Bytes free.
         free: u64,
     },
+    /// A file may not be that large: `ulimit -f`, or a limit of the file system.
+    #[error("{asked} bytes are more than a file in the store '{}' may have; raise this process's limit (ulimit -f)", path.display())]
+    FileSize {
+        /// The store.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
+    },
     /// Writing failed otherwise.
     #[error("writing {asked} bytes to the store '{}' failed: {source}; choose another directory with options(cowshed.store = )", path.display())]
     Write {
@@ -299,7 +307,7 @@ impl CreateError {
     /// Its class.
     pub const fn kind(&self) -> Kind {
         match self {
-            CreateError::Full { .. } => Kind::Full,
+            CreateError::Full { .. } | CreateError::FileSize { .. } => Kind::Full,
             CreateError::Write { .. } | CreateError::Spent | CreateError::Store(_) => Kind::Store,
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,

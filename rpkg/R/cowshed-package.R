@@ -8,8 +8,7 @@
 "_PACKAGE"
 
 .onLoad <- function(libname, pkgname) {
-  .Call(cs_set_judge_function, wants_data)
-  add_saver("rlang", "hash")
+  .Call(cs_set_judge_functions, innermost_frame, use_of_bytes)
   # Whatever died before us left nothing for long. A store that cannot be used is for share() to report.
   tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
 }

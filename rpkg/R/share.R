@@ -12,15 +12,18 @@
 #' on. Without one they are, in order, `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3, and memory. The flags of an object that is shared
 #' already stay as they are unless an argument says otherwise.
 #'
-#' @param x The object: a raw, logical, integer, double or complex vector of any length (matrices, arrays, factors, dates and other
-#'   classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is `TRUE`.
+#' @param x The object: a raw, logical, integer, double, complex or character vector of any length (matrices, arrays, factors, dates and
+#'   other classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is
+#'   `TRUE`.
 #' @param ... For methods. `share(x, ...)` refuses arguments it does not know.
 #' @param copyOnWrite `TRUE`: a change made to the object is seen by nobody else. `FALSE`: every assignment to it changes the shared
-#'   memory, for every process that has it.
+#'   memory, for every process that has it. Character vectors are always copy-on-write; for them `FALSE` gives a warning of class
+#'   `cowshed_warning_strings`.
 #' @param sharedSubset `TRUE`: `x[i]` is shared too. A contiguous range is a window on the same memory, without a copy.
 #' @param sharedCopy `TRUE`: what R makes when it duplicates the object (as before the first assignment to a copy) is a new shared object.
 #'   Has a meaning only together with `copyOnWrite = TRUE`.
-#' @param sharedAttributes Whether attributes are shared too. `class`, `names`, `levels`, `dim`, `dimnames` and `tsp` never are.
+#' @param sharedAttributes Whether attributes are shared too. `class`, `dim` and `tsp` never are;
+#'   `names`, `levels` and `dimnames` are from 1,000 elements on.
 #' @param mustWork `TRUE`: an object that cannot be shared is an error.
 #' @param minLength Vectors with fewer elements are not shared.
 #' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
@@ -58,7 +61,7 @@ setGeneric("share", function(x, ...) standardGeneric("share"))
 #' @export
 setMethod("share", "ANY", function(x, ..., copyOnWrite = NULL, sharedSubset = NULL, sharedCopy = NULL,
                                    sharedAttributes = NULL, mustWork = NULL, minLength = NULL, store = NULL) {
-  if (...length() > 0L) unknown_arguments(...names2(...))
+  if (...length() > 0L) unknown_arguments(...names2(...), "share")
   .Call(cs_share, x, copyOnWrite, sharedSubset, sharedCopy, sharedAttributes, mustWork, minLength, store)
 })
 
@@ -79,8 +82,14 @@ unshare <- function(x) .Call(cs_unshare, x)
 #' Is an object shared?
 #'
 #' @param x An object.
-#' @return `TRUE` if `x` is in shared memory and unchanged, or, for a list, if anything in it is; else `FALSE`. An object that was
-#'   changed under `copyOnWrite = TRUE` is not shared any more.
+#' @param ... Not used.
+#' @param depth How far to look into lists and S4 objects: 0 gives one answer, 1 one for each element or slot, 2 also those of its elements
+#'   and slots, and so on.
+#' @param showAttributes Whether the answer has, for each attribute `name` of `x`, an attribute `nameShared`. (The slots of an S4 object are
+#'   seen with `depth`.)
+#' @return `TRUE` if `x` is in shared memory and unchanged, or, for a list or S4 object, if anything in it is; else `FALSE`. An object that was
+#'   changed under `copyOnWrite = TRUE` is not shared any more. With a `depth` of 1 or more, lists and S4 objects give a list with the names
+#'   of their elements or slots; the data of an S4 object that is a vector are its slot `.Data`.
 #' @seealso [share()]
 #' @examples
 #' is.shared(1:10)
@@ -88,20 +97,42 @@ unshare <- function(x) .Call(cs_unshare, x)
 #' is.shared(x)
 #' x[2] <- 0L
 #' is.shared(x)
-#' is.shared(list(a = "a", b = share(1:10)))
+#'
+#' l <- share(list(a = 1:3, b = as.symbol("x"), c = list(d = c("u", "v", "w"))))
+#' is.shared(l)
+#' is.shared(l, depth = 1)
+#' is.shared(l, depth = 2)
+#' is.shared(share(structure(1:3, note = 4:6)), showAttributes = TRUE)
 #' @export
-is.shared <- function(x) .Call(cs_is_shared, x)
+is.shared <- function(x, ..., depth = 0, showAttributes = FALSE) {
+  depth <- check_count("depth", depth)
+  answer <- shared_parts(x, depth)
+  if (check_flag("showAttributes", showAttributes) && !isS4(x)) {
+    given <- attributes(x)
+    for (name in names(given)) attr(answer, paste0(name, "Shared")) <- shared_parts(given[[name]], max(depth - 1, 0))
+  }
+  answer
+}
+
+shared_parts <- function(x, depth) {
+  if (depth == 0 || !has_parts(x) || is.list(x) && !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
+  shared_in(x, depth - 1)
+}
+
+shared_in <- function(x, depth) {
+  of_parts(x, function(part) shared_parts(part, depth), function(data) !is.null(getCopyOnWrite(data)))
+}
 
 ...names2 <- function(...) {
   given <- names(list(...))
   if (is.null(given)) rep("", ...length()) else given
 }
 
-unknown_arguments <- function(given) {
+unknown_arguments <- function(given, function_name) {
   given[given == ""] <- "(unnamed)"
   stop(errorCondition(
-    paste0("share() does not know the argument", if (length(given) > 1L) "s", " ", paste0("`", given, "`", collapse = ", "),
-           "; see ?share for those it knows"),
+    paste0(function_name, "() does not know the argument", if (length(given) > 1L) "s", " ", paste0("`", given, "`", collapse = ", "),
+           "; see ?", function_name, " for those it knows"),
     class = c("cowshed_error_argument", "cowshed_error"), call = sys.call(-2L)
   ))
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use memmap2::{MmapMut, MmapOptions};
 
 use super::unfork::{Place, Registered};
+use super::zeros::zeros;
 use super::{Segment, Sink, Writer};
-use crate::{Backing, CreateError, Mode, Node, Payload, Store, Table};
+use crate::{Backing, CreateError, Mode, Node, Payload, SegmentId, Store, Table};
 
 /// A segment of one payload that is still written through a pointer.
 ///
@@ -34,6 +35,25 @@ impl Draft {
     /// No room, or no memory to map it.
     pub fn new(store: Store, bytes: &[u8]) -> Result<Draft, CreateError> {
         let (writer, payload) = write(store, bytes)?;
+        Self::map(store, writer, payload)
+    }
+
+    /// A draft of `len` zero bytes. `poll` is asked now and then whether to go on.
+    ///
+    /// # Errors
+    /// No room, no memory to map it, or what `poll` says.
+    pub fn zeroed<E: From<CreateError>>(
+        store: Store,
+        len: u64,
+        poll: impl FnMut() -> Result<(), E>,
+    ) -> Result<Draft, E> {
+        let mut writer = store.writer(Mode::Frozen)?;
+        let payload = zeros(&mut writer, len, poll)?;
+        writer.flush()?;
+        Ok(Self::map(store, writer, payload)?)
+    }
+
+    fn map(store: Store, writer: Writer, payload: Payload) -> Result<Draft, CreateError> {
         let id = writer.id();
         let len = payload.len;
         // SAFETY: the file has no name and this is its only mapping, so nobody else reads or writes it.
@@ -52,6 +72,11 @@ impl Draft {
     /// Bytes it holds.
     pub fn len(&self) -> u64 {
         self.payload.len
+    }
+
+    /// The id it will be sealed under, unless the process forks before; `None` once sealing has failed.
+    pub fn id(&self) -> Option<SegmentId> {
+        self.writer.as_ref().map(Writer::id)
     }
 
     /// Whether it holds none.

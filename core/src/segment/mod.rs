@@ -11,6 +11,7 @@ mod overlay;
 mod pages;
 mod unfork;
 mod writer;
+mod zeros;
 
 use std::sync::Arc;
 

@@ -283,6 +283,9 @@ impl Store {
     /// The error for a write that failed: the store is full, or something else.
     pub(crate) fn write_failed(&self, source: io::Error, asked: u64) -> CreateError {
         let path = self.0.path.clone();
+        if source.raw_os_error() == Some(libc::EFBIG) {
+            return CreateError::FileSize { path, asked };
+        }
         if sys::is_full(&source) {
             let free = sys::free_bytes(&path).unwrap_or(0);
             return CreateError::Full { path, asked, free };

@@ -9,7 +9,7 @@ page <- function(surveys) {
   calls <- both[!both$kind %in% c("base", "stats"), ]
   changing <- Reduce(`|`, lapply(versions, function(v) functions[[v]] == "changes"))
   assigning <- changing & grepl("<-([.].*)?$", functions$name)
-  by_not <- changing & !assigning & functions$subject == "logical"
+  by_not <- changing & !assigning & functions$subject %in% c("logical", "raw")
   c(
     "# What changes a write-through object", "",
     "An object shared with `copyOnWrite = FALSE` is changed by every assignment to it, for every process that has it. R does not tell",
@@ -29,11 +29,12 @@ page <- function(surveys) {
     unlist(lapply(unique(calls$kind), function(kind) call_section(kind, calls[calls$kind == kind, ], versions))),
     "## All functions of base and stats", "",
     "Every exported function was called with each of 14 kinds of objects in up to 45 patterns of arguments: `x` first, second or third,",
-    "among vectors, factors, functions, formulas, matrices and constants. The first call that changed `x` is shown.", "",
+    "among vectors, factors, functions, formulas, matrices and constants. The first call that changed `x` is shown. A function was given up",
+    "after 5 seconds; so a yes is a finding, and a no says only that none of these calls did it.", "",
     tally(functions, versions), "",
     "### Functions that change an argument, though they are not assignments", "",
     function_table(functions[changing & !assigning & !by_not, ], versions), "",
-    "### Functions that change a logical argument, and no other", "",
+    "### Functions that change a logical or raw argument, and no other", "",
     "For most it is an option that is `TRUE` or `FALSE`, which they negate with `!`. One would not share an option.", "",
     paste0(listing(functions$name[by_not]), "."), "",
     "### Assignment functions that write through", "",

@@ -4,7 +4,7 @@
 # - An outcome is "changes" (then with the call), "same" (at least one call came to its end), "error" (none did).
 
 # Values are in (0, 1) where they can be, so that probabilities and link functions take them. 64 elements or more: from there on R
-# wraps an object to change its attributes. Logical comes last: `!` is all that changes one in many functions.
+# wraps an object to change its attributes. Raw and logical come last: `!` is all that changes them in many functions.
 plain_subjects <- function() {
   double <- (sin(1:72) + 1.1) / 2.3
   integer <- (1:72 * 29L) %% 73L

@@ -23,6 +23,16 @@ survey_functions <- function(functions) {
   surveyed
 }
 
+# Tries only the recorded calls of functions found to change their subject.
+survey_again <- function(recorded) {
+  plain <- plain_subjects()
+  found <- in_children(seq_len(nrow(recorded)), function(k) {
+    list(outcome = probe_call(str2lang(recorded$call[[k]]), plain[[recorded$subject[[k]]]], limit = 20))
+  })
+  recorded$outcome <- vapply(found, `[[`, "", "outcome")
+  recorded
+}
+
 # On one line, as one would write it.
 as_text <- function(call) {
   lines <- trimws(deparse(call, width.cutoff = 500L))

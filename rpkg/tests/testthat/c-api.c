@@ -159,3 +159,26 @@ SEXP t_poke(SEXP pointer, SEXP at, SEXP value)
     ((unsigned char *) R_ExternalPtrAddr(pointer))[(size_t) Rf_asReal(at)] = (unsigned char) Rf_asInteger(value);
     return R_NilValue;
 }
+
+/* The strings, as a plain vector, read through the pointer `how` says, or one by one. */
+SEXP t_strings(SEXP x, SEXP how)
+{
+    R_xlen_t n = XLENGTH(x);
+    const SEXP *p = NULL;
+    switch (Rf_asInteger(how)) {
+    case 0: p = (const SEXP *) DATAPTR(x); break;
+    case 1: p = STRING_PTR_RO(x); break;
+    case 2: p = (const SEXP *) DATAPTR_RO(x); break;
+    }
+    SEXP out = PROTECT(Rf_allocVector(STRSXP, n));
+    for (R_xlen_t i = 0; i < n; i++) SET_STRING_ELT(out, i, p ? p[i] : STRING_ELT(x, i));
+    UNPROTECT(1);
+    return out;
+}
+
+/* Writes element i, counted from 1, in place. */
+SEXP t_set_string(SEXP x, SEXP i, SEXP value)
+{
+    SET_STRING_ELT(x, Rf_asInteger(i) - 1, STRING_ELT(value, 0));
+    return R_NilValue;
+}

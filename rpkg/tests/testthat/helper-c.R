@@ -18,7 +18,7 @@ c_functions <- function() {
     if (file.exists(library)) {
       names <- c(
         "t_duplicate", "t_shallow_duplicate", "t_lazy_duplicate", "t_coerce", "t_write", "t_write_elt", "t_read", "t_elt_sum", "t_region_sum",
-        "t_pointers", "t_same_object", "t_maybe_shared", "t_copy_most", "t_lengthgets", "t_writable",
+        "t_pointers", "t_strings", "t_set_string", "t_same_object", "t_maybe_shared", "t_copy_most", "t_lengthgets", "t_writable",
         "t_peek", "t_poke"
       )
       dll <- dyn.load(library)

@@ -202,3 +202,268 @@ test_that("saving what cannot be read keeps the reference, and says why on readi
     unlink(rds)
   })
 })
+
+# Bytes written for a shared object: a reference or data.
+by <- function(bytes) if (length(bytes) < 1000L) "reference" else "value"
+
+test_that("save.image() and quit(save) keep data", {
+  with_new_store({
+    dir <- scratch()
+    run_r({
+      library(cowshed)
+      kept <- share(as.numeric(1:5000))
+      strings <- share(rep(c("a", NA, "\u00e4"), 1000))
+      save.image(in_scratch("image.RData"))
+      setwd(in_scratch("."))
+      quit("yes")
+    }, dir = dir)
+    for (file in c("image.RData", ".RData")) {
+      got <- run_r({
+        .libPaths(in_scratch("no-library"))
+        e <- new.env()
+        load(in_scratch(file), e)
+        answer(list(e$kept, e$strings, "cowshed" %in% loadedNamespaces()))
+      }, file = file, dir = dir, store = NULL, env = c("R_LIBS=", "R_LIBS_USER=", "R_LIBS_SITE="))
+      expect_identical(got$answer, list(as.numeric(1:5000), rep(c("a", NA, "\u00e4"), 1000), FALSE))
+    }
+  })
+})
+
+test_that("serialize() to a file, through a pipe or compressed keeps data; to a socket, a FIFO or memory it sends", {
+  with_new_store({
+    x <- share(list(as.numeric(1:5000), b = 1:2000))
+    value <- lapply(x, unshare)
+    file <- tempfile()
+    for (open in list(base::file, gzfile, bzfile, xzfile, function(f, mode) pipe(paste("cat >", shQuote(f)), mode))) {
+      con <- open(file, "wb")
+      serialize(x, con)
+      close(con)
+      con <- gzfile(file, "rb")
+      back <- unserialize(con)
+      close(con)
+      expect_false(is.shared(back))
+      expect_identical(back, value)
+    }
+    con <- rawConnection(raw(), "wb")
+    serialize(x, con)
+    expect_identical(by(rawConnectionValue(con)), "reference")
+    close(con)
+    if (capabilities("fifo")) {
+      name <- tempfile()
+      system2("mkfifo", name)
+      con <- base::fifo(name, "w+b", blocking = FALSE)
+      serialize(x, con)
+      back <- unserialize(con)
+      close(con)
+      expect_true(is.shared(back))
+    }
+  })
+})
+
+test_that("caches of knitr hold data, and load where there is no cowshed", {
+  skip_if_not_installed("knitr")
+  with_new_store({
+    dir <- scratch()
+    document <- c("```{r chunk, cache=TRUE}", "x <- cowshed::share(as.numeric(1:5000))", "l <- list(a = cowshed::share(1:999 + 0L), b = x)",
+                  "e <- new.env()", "e$x <- x", "```")
+    writeLines(document, file.path(dir, "document.Rmd"))
+    knitted <- run_r({
+      setwd(in_scratch("."))
+      knitr::knit("document.Rmd", quiet = TRUE)
+    }, dir = dir)
+    expect_ended_well(knitted)
+    got <- run_r({
+      .libPaths(in_scratch("no-library"))
+      base <- sub("[.]rdb$", "", list.files(in_scratch("cache"), "[.]rdb$", full.names = TRUE))
+      e <- new.env()
+      lazyLoad(base, e)
+      answer(list(e$x, e$l, e$e$x, "cowshed" %in% loadedNamespaces()))
+    }, dir = dir, store = NULL, env = c("R_LIBS=", "R_LIBS_USER=", "R_LIBS_SITE="))
+    x <- as.numeric(1:5000)
+    expect_identical(got$answer, list(x, list(a = 1:999, b = x), x, FALSE))
+    # By hand, from an environment and from a list.
+    for (from in list(list2env(list(x = share(x))), list(x = share(x)))) {
+      tools:::makeLazyLoadDB(from, file.path(dir, "by-hand"))
+      loaded <- new.env()
+      lazyLoad(file.path(dir, "by-hand"), loaded)
+      expect_false(is.shared(loaded$x))
+      expect_identical(loaded$x, x)
+    }
+  })
+})
+
+test_that("digest() of a shared object is that of its value, by any algorithm and version of the format", {
+  skip_if_not_installed("digest")
+  with_new_store({
+    plain <- c(five_types(), list(character = rep(c("a", NA), 100)))
+    for (x in plain) {
+      shared <- share(x)
+      for (algo in c("md5", "xxhash64", "spookyhash")) {
+        expect_identical(digest::digest(shared, algo), digest::digest(x, algo))
+      }
+      # R writes its own compact sequences and wrappers in forms of their own in version 3; a copy has none.
+      expect_identical(digest::digest(shared, serializeVersion = 3L), digest::digest(x[seq_along(x)], serializeVersion = 3L))
+    }
+
+  })
+})
+
+test_that("what only measures makes a reference that keeps nothing", {
+  # parallelly::serializedSize() exists from 1.37 on. A function of the same kind in a namespace of the same name stands in for it.
+  with_new_store({
+    dir <- scratch()
+    got <- run_r({
+      library(cowshed)
+      x <- share(as.numeric(1:5000))
+      ns <- new.env(parent = baseenv())
+      ns$.packageName <- "parallelly"
+      ns$serializedSize <- eval(quote(function(x) length(.Internal(serialize(x, NULL, 0L, 3L, NULL)))), ns)
+      environment(ns$serializedSize) <- ns
+      size <- ns$serializedSize(list(x, x))
+      real <- if ("serializedSize" %in% getNamespaceExports("parallelly")) parallelly::serializedSize(list(x, x))
+      rm(x)
+      gc()
+      pruneSharedObjects()
+      answer(list(size = size, real = real, left = nrow(listSharedObjects())))
+    }, dir = dir)
+    expect_ended_well(got)
+    expect_lt(got$answer$size, 600)
+    if (!is.null(got$answer$real)) expect_lt(got$answer$real, 600)
+    expect_identical(got$answer$left, 0L)
+  })
+})
+
+test_that("either way can be forced, by a call and by an option", {
+  with_new_store({
+    x <- share(as.numeric(1:5000))
+    l <- share(list(as.numeric(1:2000), rep("a", 5000)))
+    rds <- tempfile()
+    for (object in list(x, l)) {
+      withSharedSerialization(saveRDS(object, rds), by = "reference")
+      expect_lt(file.size(rds), 600)
+      expect_true(is.shared(readRDS(rds)))
+      expect_identical(readRDS(rds), unshare(object))
+      expect_identical(by(withSharedSerialization(serialize(object, NULL), by = "value")), "value")
+      # Over when the call is over.
+      expect_identical(by(serialize(object, NULL)), "reference")
+      saveRDS(object, rds)
+      expect_false(is.shared(readRDS(rds)))
+    }
+    local_options(cowshed.serialize = "value")
+    expect_identical(by(serialize(x, NULL)), "value")
+    expect_identical(by(withSharedSerialization(serialize(x, NULL))), "reference")
+    options(cowshed.serialize = "reference")
+    expect_identical(by(serialize(x, NULL)), "reference")
+    con <- file(rds, "wb")
+    serialize(x, con)
+    close(con)
+    expect_lt(file.size(rds), 300)
+    save(x, file = rds, compress = FALSE)
+    expect_lt(file.size(rds), 400)
+    # A hash is of the value all the same, and what was changed has no reference.
+    if (requireNamespace("rlang", quietly = TRUE)) expect_identical(rlang::hash(x), rlang::hash(x + 0))
+    y <- x
+    y[1] <- 0
+    expect_identical(by(serialize(y, NULL)), "value")
+    options(cowshed.serialize = "auto")
+    expect_identical(by(serialize(x, NULL)), "reference")
+    saveRDS(x, rds)
+    expect_false(is.shared(readRDS(rds)))
+  })
+})
+
+test_that("a forced serialization gives back what its expression does, after an error too", {
+  expect_identical(withVisible(withSharedSerialization(invisible(1)))$visible, FALSE)
+  expect_null(getOption("cowshed.serialize"))
+  expect_error(withSharedSerialization(stop("no"), by = "value"), "no")
+  expect_null(getOption("cowshed.serialize"))
+  expect_error(withSharedSerialization(1, by = "mail"), class = "cowshed_error_argument")
+  with_new_store({
+    x <- share(1:100)
+    local_options(cowshed.serialize = NULL)
+    for (wrong in list("References", NA, 1, c("value", "auto"), character())) {
+      options(cowshed.serialize = wrong)
+      expect_error(serialize(x, NULL), class = "cowshed_error_argument")
+    }
+  })
+})
+
+test_that("no serialize call sees what was found out for another one", {
+  with_new_store({
+    x <- share(as.numeric(1:5000))
+    l <- list(x, x)
+    rds <- tempfile()
+    kept <- function() {
+      saveRDS(l, rds, compress = FALSE)
+      by(raw(file.size(rds)))
+    }
+    sends <- function() by(serialize(l, NULL))
+    for (i in 1:50) {
+      expect_identical(c(sends(), kept()), c("reference", "value"))
+      expect_identical(c(kept(), sends()), c("value", "reference"))
+      if (i %% 10 == 0) gc()
+    }
+    # One within the other: a hook for environments is called in the midst of it.
+    inner <- NULL
+    e <- new.env()
+    hook <- function(obj) {
+      if (!identical(obj, e)) return(NULL)
+      inner <<- c(inner, sends())
+      "e"
+    }
+    saveRDS(list(x, e, x), rds, refhook = hook, compress = FALSE)
+    expect_gt(file.size(rds), 2 * 40000)
+    hook <- function(obj) {
+      if (!identical(obj, e)) return(NULL)
+      inner <<- c(inner, kept())
+      "e"
+    }
+    expect_lt(length(serialize(list(x, e, x), NULL, refhook = hook)), 1000L)
+    expect_identical(inner, c("reference", "value"))
+    # A finalizer that runs in the midst of it.
+    inner <- NULL
+    for (i in 1:20) reg.finalizer(new.env(), function(e) inner <<- c(inner, kept()))
+    expect_lt(length(serialize(rep(list(x, new.env()), 1000), NULL)), 1e6)
+    gc()
+    expect_identical(inner, rep("value", 20))
+  })
+})
+
+test_that("whichever frame is where another one was, each call gets its own answer", {
+  # Frames come and go at the same addresses. Collecting at every tenth allocation, they do so at once.
+  with_new_store({
+    got <- run_r({
+      library(cowshed)
+      x <- share(as.numeric(1:200))
+      gctorture2(10)
+      sizes <- vapply(1:6, function(i) {
+        if (i %% 2 == 0) {
+          saveRDS(x, in_scratch("x.rds"), compress = FALSE)
+          file.size(in_scratch("x.rds"))
+        } else {
+          as.numeric(length(serialize(x, NULL)))
+        }
+      }, 0)
+      gctorture2(0)
+      answer(sizes)
+    })
+    expect_ended_well(got)
+    expect_identical(got$answer > 1600, rep(c(FALSE, TRUE), 3))
+  })
+})
+
+test_that("who only looks like a saver sends, and saveRDS() by any other name keeps", {
+  with_new_store({
+    x <- share(as.numeric(1:5000))
+    saveRDS <- function(object, file) length(serialize(object, NULL))
+    expect_lt(saveRDS(x, "nowhere"), 300)
+    rds <- tempfile()
+    other_name <- base::saveRDS
+    other_name(x, rds)
+    expect_false(is.shared(readRDS(rds)))
+    suppressMessages(trace(base::saveRDS, quote(NULL), print = FALSE, where = baseenv()))
+    on.exit(suppressMessages(untrace(base::saveRDS, where = baseenv())))
+    base::saveRDS(x, rds)
+    expect_false(is.shared(readRDS(rds)))
+  })
+})

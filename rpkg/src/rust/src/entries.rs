@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use cowshed_altrep::boundary::guard;
 use cowshed_altrep::core::Flags;
 use cowshed_altrep::memory;
-use cowshed_altrep::sys::{R_CallMethodDef, SEXP};
+use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
 
@@ -55,11 +55,7 @@ macro_rules! entries {
 entries! {
     share(x, copy_on_write, shared_subset, shared_copy, shared_attributes, must_work, min_length, store) |r: R| {
         let wish = Wish {
-            flags: [
-                flag(r, "copyOnWrite", copy_on_write)?,
-                flag(r, "sharedSubset", shared_subset)?,
-                flag(r, "sharedCopy", shared_copy)?,
-            ],
+            flags: flags(r, copy_on_write, shared_subset, shared_copy)?,
             min_length: count(r, "minLength", min_length)?,
             shared_attributes: flag(r, "sharedAttributes", shared_attributes)?,
             must_work: flag(r, "mustWork", must_work)?,
@@ -83,6 +79,39 @@ entries! {
             Some(()) => r.logical(true),
             None => Ok(Sexp::null()),
         }
+    };
+
+    properties(x) |r: R| verbs::properties(r, x);
+
+    is_altrep(x) |r: R| r.logical(x.is_altrep());
+
+    blank(mode, length, attributes, copy_on_write, shared_subset, shared_copy, store) |r: R| {
+        let kind = match mode.text(r)?.as_deref() {
+            Some("raw") => sys::RAWSXP,
+            Some("logical") => sys::LGLSXP,
+            Some("integer") => sys::INTSXP,
+            Some("complex") => sys::CPLXSXP,
+            _ => sys::REALSXP,
+        };
+        let wish = Wish {
+            flags: flags(r, copy_on_write, shared_subset, shared_copy)?,
+            min_length: None,
+            shared_attributes: None,
+            must_work: None,
+            store,
+        };
+        let length = count(r, "length", length)?.ok_or_else(|| verbs::bad_argument("`length` must be a number, not NULL"))?;
+        verbs::blank(r, kind, length, attributes, &wish)
+    };
+
+    check_flag(name, value) |r: R| match flag(r, &name.text(r)?.unwrap_or_default(), value)? {
+        Some(value) => r.logical(value),
+        None => Ok(Sexp::null()),
+    };
+
+    check_count(name, value) |r: R| match count(r, &name.text(r)?.unwrap_or_default(), value)? {
+        Some(value) => r.number(value as f64),
+        None => Ok(Sexp::null()),
     };
 
     data_id(x) |r: R| match verbs::data_id(x) {
@@ -140,10 +169,18 @@ entries! {
         r.strings(names.len(), |i| names[i].to_owned())
     };
 
-    set_judge_function(function) |r: R| {
-        set_judge(r, function)?;
+    set_judge_functions(frame, verdict) |r: R| {
+        set_judge(r, frame, verdict)?;
         Ok(Sexp::null())
     };
+}
+
+fn flags(r: R, copy_on_write: Sexp, shared_subset: Sexp, shared_copy: Sexp) -> Result<[Option<bool>; 3]> {
+    Ok([
+        flag(r, "copyOnWrite", copy_on_write)?,
+        flag(r, "sharedSubset", shared_subset)?,
+        flag(r, "sharedCopy", shared_copy)?,
+    ])
 }
 
 fn flag_of(r: R, bit: Sexp) -> Result<Flags> {
