@@ -9,8 +9,8 @@
 #'
 #' @details
 #' An argument that is `NULL` (the default) takes its value from the option of the same name, `options(cowshed.copyOnWrite = )` and so
-#' on. Without one they are, in order, `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3, and memory. The flags of an object that is shared
-#' already stay as they are unless an argument says otherwise.
+#' on (see [sharedObjectPkgOptions()]). Without one they are, in order, `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3, and memory. The
+#' flags of an object that is shared already stay as they are unless an argument says otherwise.
 #'
 #' @param x The object: a raw, logical, integer, double, complex or character vector of any length (matrices, arrays, factors, dates and
 #'   other classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is
@@ -30,7 +30,7 @@
 #' @return The shared object.
 #' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store; the message says how much was
 #'   asked for and how much is free. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
-#'   `cowshed_error_argument`: an argument is wrong. Nothing is left behind, also after an interrupt.
+#'   `cowshed_error_argument`: an argument, or an option that stands for one, is wrong. Nothing is left behind, also after an interrupt.
 #' @examples
 #' x <- share(matrix(rnorm(1e4), 100))
 #' identical(x, unshare(x))
@@ -82,7 +82,7 @@ unshare <- function(x) .Call(cs_unshare, x)
 #' Is an object shared?
 #'
 #' @param x An object.
-#' @param ... Not used.
+#' @param ... For methods; `is.shared()` refuses arguments it does not know.
 #' @param depth How far to look into lists and S4 objects: 0 gives one answer, 1 one for each element or slot, 2 also those of its elements
 #'   and slots, and so on.
 #' @param showAttributes Whether the answer has, for each attribute `name` of `x`, an attribute `nameShared`. (The slots of an S4 object are
@@ -105,6 +105,7 @@ unshare <- function(x) .Call(cs_unshare, x)
 #' is.shared(share(structure(1:3, note = 4:6)), showAttributes = TRUE)
 #' @export
 is.shared <- function(x, ..., depth = 0, showAttributes = FALSE) {
+  if (...length() > 0L) unknown_arguments(...names2(...), "is.shared")
   depth <- check_count("depth", depth)
   answer <- shared_parts(x, depth)
   if (check_flag("showAttributes", showAttributes) && !isS4(x)) {

@@ -4,7 +4,9 @@
 #'
 #' @details
 #' With `copyOnWrite = TRUE` (the default) the vector is yours alone until it is first sent to another process: assignments to it fill the
-#' shared memory in place, whatever its size. From then on it is like any other shared object, and a change is private.
+#' shared memory in place, whatever its size. From then on it is like any other shared object, and a change is private. Where R duplicates a
+#' vector before it assigns (another name has it too, an element is assigned by name), the duplicate is a plain vector, as of any shared
+#' object: `copyOnWrite = FALSE` is the way to fill whatever way it is done.
 #'
 #' With `copyOnWrite = FALSE` every process that has it writes the same memory: workers can put their results into it.
 #'
