@@ -103,7 +103,7 @@ mod protocol {
         }
         let of_weakenings = [Act::LockLedger, Act::UnlockParentLedger, Act::ForkAmidStep];
         for act in Act::ALL {
-            assert_eq!(taken.contains(&act), !of_weakenings.contains(&act), "{act:?}");
+            assert_eq!(taken.contains(act), !of_weakenings.contains(act), "{act:?}");
         }
     }
 }

@@ -104,7 +104,7 @@ pub fn explore_after(bounds: &Bounds, way: &[(u8, Act)]) -> Report {
         steps: search.steps,
         depth,
         time: start.elapsed(),
-        acts: Act::ALL.into_iter().filter(|&act| acts & (1 << (act as u64)) != 0).collect(),
+        acts: Act::ALL.iter().copied().filter(|&act| acts & (1 << (act as u64)) != 0).collect(),
         counterexample: broken.map(|(law, at)| Counterexample { law, steps: search.way_to(at) }),
     }
 }

@@ -16,10 +16,24 @@ pub enum Verb {
     ForkBare,
 }
 
-/// One atomic act: of a process, or of the world on it. The names are those of the steps in `docs/lifetime.md`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[allow(missing_docs, reason = "the steps of docs/lifetime.md")]
-pub enum Act {
+/// The acts, and the list of all of them, from one list.
+macro_rules! acts {
+    ($($act:ident,)*) => {
+        /// One atomic act: of a process, or of the world on it. The names are those of the steps in `docs/lifetime.md`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[allow(missing_docs, reason = "the steps of docs/lifetime.md")]
+        pub enum Act {
+            $($act,)*
+        }
+
+        impl Act {
+            /// Every act.
+            pub const ALL: &[Act] = &[$(Act::$act,)*];
+        }
+    };
+}
+
+acts! {
     MakeLedger,
     LinkLedger,
     LockLedger,
@@ -68,55 +82,6 @@ pub enum Act {
 }
 
 impl Act {
-    /// Every act.
-    pub const ALL: [Act; 45] = [
-        MakeLedger,
-        LinkLedger,
-        LockLedger,
-        Publish,
-        LinkName,
-        Open,
-        Lock,
-        CheckLinkCount,
-        Map,
-        WriteTicket,
-        NoteHandedOut,
-        Claim,
-        Unlock,
-        UnlinkFreed,
-        MakeChildLedger,
-        CopyLedger,
-        LinkChildLedger,
-        Clone,
-        CloseChildLedger,
-        CloseParentLedger,
-        UnlockParentLedger,
-        ForkAmidStep,
-        Gone,
-        MapFails,
-        Withdraw,
-        WithdrawAndCollect,
-        CollectBatch,
-        BeginSweep,
-        BeginExit,
-        CollectorLocks,
-        CollectorLeaves,
-        CollectorNeedsNoScan,
-        UnlinkIdle,
-        CollectorUnlocks,
-        ShareLedgers,
-        BeginListing,
-        EndListing,
-        OpenLedger,
-        ReadLedger,
-        LockLedgersAlone,
-        LeaveDeadLedgers,
-        UnlinkDeadLedger,
-        EndScan,
-        TicketEnds,
-        Kill,
-    ];
-
     /// Whether it is about another process or its ledger, rather than about a segment or reference.
     pub fn on_process(self) -> bool {
         matches!(
