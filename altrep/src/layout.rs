@@ -25,16 +25,22 @@ pub(crate) fn init(r: R) -> Result<()> {
     // SAFETY: allocation.
     let pair = call(r, || unsafe { sys::Rf_cons(pointer, sys::R_NilValue) })?;
     r.keep(pair)?;
-    let (of_pointer, of_pair) = (find(pointer, own as usize), find(pair, pointer as usize));
-    FIELD.store(of_pointer.filter(|_| of_pointer == of_pair).unwrap_or(0), Ordering::Relaxed);
+    // Beside its fields a pair holds its neighbours in R's lists of objects, and `pointer` may be one of them: only the place that
+    // the pointer told is looked at.
+    let found = find(pointer, own as usize).filter(|offset| word(pair, *offset) == pointer as usize);
+    FIELD.store(found.unwrap_or(0), Ordering::Relaxed);
     Ok(())
 }
 
-/// The one place in an object that holds a word.
-fn find(object: SEXP, word: usize) -> Option<usize> {
+fn word(object: SEXP, offset: usize) -> usize {
+    debug_assert!(offset < OBJECT);
     // SAFETY: below `OBJECT` bytes of an R object.
-    let at = |offset: usize| unsafe { object.cast::<u8>().add(offset).cast::<usize>().read() };
-    let mut places = (0..OBJECT).step_by(size_of::<usize>()).filter(|offset| at(*offset) == word);
+    unsafe { object.cast::<u8>().add(offset).cast::<usize>().read() }
+}
+
+/// The one place in an object that holds a word.
+fn find(object: SEXP, value: usize) -> Option<usize> {
+    let mut places = (0..OBJECT).step_by(size_of::<usize>()).filter(|offset| word(object, *offset) == value);
     places.next().filter(|_| places.next().is_none())
 }
 
