@@ -1,0 +1,15 @@
+# What the machine itself takes, from benches/limits: a library in Rust that run.R builds and loads.
+
+load_limits <- function(library) dyn.load(library)
+
+limits <- list(
+  # The bytes of `x` written into a new file in the store.
+  write = function(x, store) invisible(.Call("limit_write", x, store)),
+  # The same through a mapping.
+  map_write = function(x, store) invisible(.Call("limit_map_write", x, store)),
+  # The bytes of `x` copied into fresh memory.
+  copy = function(x) invisible(.Call("limit_copy", x)),
+  file = function(x, store) .Call("limit_file", x, store),
+  # A file of `file()` mapped, and a byte of each page read.
+  touch = function(file, bytes) invisible(.Call("limit_touch", file, as.double(bytes)))
+)

@@ -1,0 +1,127 @@
+//! What the machine itself takes: baselines for `benches/`, called from R by `.Call`.
+//!
+//! Nothing here is part of the package. Arguments are what `benches/limits.R` passes, and are not checked.
+
+use std::ffi::CStr;
+use std::ptr::null_mut;
+
+use libR_sys::SEXP;
+
+const PAGE: usize = 4096;
+
+/// Writes the doubles `x` into a new file without a name in the directory `store`, with as few calls as the kernel lets us.
+///
+/// # Safety
+/// A double vector and a character vector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_write(x: SEXP, store: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (fd, data, len) = unsafe { (unnamed_file(store), libR_sys::REAL(x).cast::<u8>(), bytes(x)) };
+    let mut done = 0;
+    while done < len {
+        // SAFETY: the rest of the vector's bytes.
+        let wrote = unsafe { libc::pwrite(fd, data.add(done).cast(), len - done, done as libc::off_t) };
+        assert!(wrote > 0, "pwrite: {}", std::io::Error::last_os_error());
+        done += wrote as usize;
+    }
+    // SAFETY: ours.
+    unsafe { libc::close(fd) };
+    nil()
+}
+
+/// The same through a mapping: what a writer does that makes the file's pages one by one.
+///
+/// # Safety
+/// As `limit_write`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_map_write(x: SEXP, store: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (fd, len) = unsafe { (unnamed_file(store), bytes(x)) };
+    // SAFETY: a new file and a new mapping of its length, into which the vector's bytes fit.
+    unsafe {
+        assert_eq!(libc::ftruncate(fd, len as libc::off_t), 0);
+        let at = libc::mmap(null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        std::ptr::copy_nonoverlapping(libR_sys::REAL(x).cast::<u8>(), at.cast(), len);
+        libc::munmap(at, len);
+        libc::close(fd);
+    }
+    nil()
+}
+
+/// Copies the doubles into fresh memory.
+///
+/// # Safety
+/// A double vector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_copy(x: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let len = unsafe { bytes(x) };
+    // SAFETY: a new mapping of that length.
+    unsafe {
+        let at = libc::mmap(null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        std::ptr::copy_nonoverlapping(libR_sys::REAL(x).cast::<u8>(), at.cast(), len);
+        libc::munmap(at, len);
+    }
+    nil()
+}
+
+/// A new file of the doubles in `store`, as a descriptor for `limit_touch`.
+///
+/// # Safety
+/// As `limit_write`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_file(x: SEXP, store: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let fd = unsafe { unnamed_file(store) };
+    // SAFETY: the vector's bytes.
+    let wrote = unsafe { libc::pwrite(fd, libR_sys::REAL(x).cast(), bytes(x), 0) };
+    assert_eq!(wrote, unsafe { bytes(x) } as isize, "a file of one write");
+    // SAFETY: allocation of a scalar.
+    unsafe { libR_sys::Rf_ScalarInteger(fd) }
+}
+
+/// Maps the file anew for reading and reads a word of each page.
+///
+/// # Safety
+/// What `limit_file` returned, and the file's length in bytes as a double.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_touch(fd: SEXP, len: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (fd, len) = unsafe { (*libR_sys::INTEGER(fd), *libR_sys::REAL(len) as usize) };
+    // SAFETY: a mapping of the file, within whose length we read.
+    unsafe {
+        let at = libc::mmap(null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        for page in (0..len).step_by(PAGE) {
+            std::hint::black_box(at.cast::<u8>().add(page).read_volatile());
+        }
+        libc::munmap(at, len);
+    }
+    nil()
+}
+
+/// # Safety
+/// A double vector.
+unsafe fn bytes(x: SEXP) -> usize {
+    // SAFETY: the caller's.
+    unsafe { libR_sys::Rf_xlength(x) as usize * size_of::<f64>() }
+}
+
+/// # Safety
+/// A character vector whose first element is a directory's path.
+unsafe fn unnamed_file(store: SEXP) -> libc::c_int {
+    // SAFETY: the caller's.
+    let path = unsafe { CStr::from_ptr(libR_sys::R_CHAR(libR_sys::STRING_ELT(store, 0))) };
+    // SAFETY: a C string.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_TMPFILE | libc::O_RDWR, 0o600) };
+    assert!(fd >= 0, "open: {}", std::io::Error::last_os_error());
+    fd
+}
+
+fn nil() -> SEXP {
+    // SAFETY: a constant of R's.
+    unsafe { libR_sys::R_NilValue }
+}
+

@@ -1,0 +1,42 @@
+# cowshed and the other packages that share objects, as far as they are installed, behind three functions:
+#
+# - `share(x)`: in the process that has the object
+# - `send(shared)`: the bytes that a worker is sent
+# - `receive(bytes)`: in the worker; an R object to work with
+
+as_serialized <- function(share) list(share = share, send = function(shared) serialize(shared, NULL), receive = unserialize, ordinary = TRUE, strings = TRUE)
+
+systems <- function(which = names(all_systems)) {
+  installed <- vapply(which, requireNamespace, TRUE, quietly = TRUE)
+  lapply(all_systems[which][installed], function(make) make())
+}
+
+# Those whose objects are R vectors, on which R's own functions work.
+ordinary_systems <- function() Filter(function(system) isTRUE(system$ordinary), systems())
+
+all_systems <- list(
+  cowshed = function() as_serialized(function(x) cowshed::share(x)),
+  mori = function() as_serialized(function(x) mori::share(x)),
+  SharedObject = function() as_serialized(function(x) SharedObject::share(x)),
+  memshare = function() {
+    list(
+      # Strings are refused or lost; what was registered stays until it is released.
+      share = function(x) {
+        name <- basename(tempfile("v"))
+        memshare::registerVariables(name, list(v = x))
+        structure(list(name = name), class = "memshare_name")
+      },
+      send = function(shared) serialize(shared$name, NULL),
+      receive = function(bytes) memshare::retrieveViews(unserialize(bytes), "v")$v,
+      ordinary = TRUE
+    )
+  },
+  bigmemory = function() {
+    list(
+      share = function(x) bigmemory::as.big.matrix(as.matrix(x)),
+      send = function(shared) serialize(bigmemory::describe(shared), NULL),
+      receive = function(bytes) bigmemory::attach.big.matrix(unserialize(bytes)),
+      ordinary = FALSE
+    )
+  }
+)
