@@ -19,11 +19,12 @@ uses <- list(
 
 of_strings <- function(group, name, x, warm) {
   force(x)
-  shares <- lapply(Filter(function(system) isTRUE(system$strings), systems()), function(system) function() system$share(x))
+  able <- Filter(function(system) isTRUE(system$strings), systems())
+  shares <- lapply(able, function(system) function() system$share(x))
   ratios(group, paste("share(),", name), times(c(list(`serialize()` = function() serialize(x, NULL)), shares)), wanted = 1)
 
-  kept <- lapply(Filter(function(system) isTRUE(system$strings), systems()), function(system) system$share(x))
-  sent <- Map(function(system, shared) system$send(shared), systems(names(kept)), kept)
+  kept <- lapply(able, function(system) system$share(x))
+  sent <- Map(function(system, shared) system$send(shared), able, kept)
   bytes <- serialize(x, NULL)
   with_worker(function(worker) {
     first <- there(worker, first_pass, bytes, sent, uses[[1]])
@@ -42,23 +43,21 @@ of_strings <- function(group, name, x, warm) {
 
 # A fresh object each time, against unserialize() of the plain one.
 first_pass <- function(bytes, sent, use) {
-  attach <- function(system) {
-    force(system)
-    function() use(systems(system)[[1]]$receive(sent[[system]]))
+  attach <- function(system, sent) {
+    force(sent)
+    function() use(system$receive(sent))
   }
-  calls <- lapply(setNames(nm = names(sent)), attach)
-  times(c(list(`unserialize()` = function() unserialize(bytes)), calls))
+  times(c(list(`unserialize()` = function() unserialize(bytes)), Map(attach, systems(names(sent)), sent)))
 }
 
 # Everything that is done with the vector, its strings' making included, against the same on a plain vector.
 whole_use <- function(bytes, sent, uses) {
   all <- function(x) for (use in uses) use(x)
-  attach <- function(system) {
-    force(system)
-    prepared(function() sent[[system]], function(sent) all(systems(system)[[1]]$receive(sent)))
+  attach <- function(system, sent) {
+    force(sent)
+    function() all(system$receive(sent))
   }
-  calls <- lapply(setNames(nm = names(sent)), attach)
-  times(c(list(plain = prepared(function() unserialize(bytes), all)), calls))
+  times(c(list(plain = prepared(function() unserialize(bytes), all)), Map(attach, systems(names(sent)), sent)))
 }
 
 # What it takes once the strings were made and looked at.
@@ -68,6 +67,6 @@ second_pass <- function(bytes, sent, use) {
     use(x)
     function() use(x)
   }
-  attached <- lapply(setNames(nm = names(sent)), function(system) warm(systems(system)[[1]]$receive(sent[[system]])))
+  attached <- Map(function(system, sent) warm(system$receive(sent)), systems(names(sent)), sent)
   times(c(list(plain = warm(unserialize(bytes))), attached))
 }
