@@ -5,7 +5,9 @@ load_limits <- function(library) dyn.load(library)
 limits <- list(
   # The bytes of `x` written into a new file in the store.
   write = function(x, store) invisible(.Call("limit_write", x, store)),
-  # The same through a mapping.
+  # The same, the file being named and removed, too.
+  small = function(x, store) invisible(.Call("limit_small", x, store)),
+  # The bytes of `x` written through a mapping.
   map_write = function(x, store) invisible(.Call("limit_map_write", x, store)),
   # The bytes of `x` copied into fresh memory.
   copy = function(x) invisible(.Call("limit_copy", x)),

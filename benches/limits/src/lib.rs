@@ -2,7 +2,7 @@
 //!
 //! Nothing here is part of the package. Arguments are what `benches/limits.R` passes, and are not checked.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ptr::null_mut;
 
 use libR_sys::SEXP;
@@ -26,6 +26,31 @@ pub unsafe extern "C" fn limit_write(x: SEXP, store: SEXP) -> SEXP {
     }
     // SAFETY: ours.
     unsafe { libc::close(fd) };
+    nil()
+}
+
+/// A file of the doubles made in `store`, named, and removed: the least that a small object with a name takes of the kernel.
+///
+/// # Safety
+/// As `limit_write`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_small(x: SEXP, store: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (fd, data, len) = unsafe { (unnamed_file(store), libR_sys::REAL(x).cast::<u8>(), bytes(x)) };
+    // SAFETY: as above.
+    let path = unsafe { CStr::from_ptr(libR_sys::R_CHAR(libR_sys::STRING_ELT(store, 0))) };
+    let name = CString::new([path.to_bytes(), b"/limit"].concat()).expect("no zero byte");
+    let open = CString::new(format!("/proc/self/fd/{fd}")).expect("no zero byte");
+    // SAFETY: the vector's bytes, C strings, a descriptor of ours.
+    unsafe {
+        assert_eq!(libc::pwrite(fd, data.cast(), len, 0), len as isize);
+        assert_eq!(
+            libc::linkat(libc::AT_FDCWD, open.as_ptr(), libc::AT_FDCWD, name.as_ptr(), libc::AT_SYMLINK_FOLLOW),
+            0
+        );
+        libc::unlink(name.as_ptr());
+        libc::close(fd);
+    }
     nil()
 }
 
@@ -59,7 +84,14 @@ pub unsafe extern "C" fn limit_copy(x: SEXP) -> SEXP {
     let len = unsafe { bytes(x) };
     // SAFETY: a new mapping of that length.
     unsafe {
-        let at = libc::mmap(null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        let at = libc::mmap(
+            null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
         assert_ne!(at, libc::MAP_FAILED);
         std::ptr::copy_nonoverlapping(libR_sys::REAL(x).cast::<u8>(), at.cast(), len);
         libc::munmap(at, len);
@@ -77,6 +109,7 @@ pub unsafe extern "C" fn limit_file(x: SEXP, store: SEXP) -> SEXP {
     let fd = unsafe { unnamed_file(store) };
     // SAFETY: the vector's bytes.
     let wrote = unsafe { libc::pwrite(fd, libR_sys::REAL(x).cast(), bytes(x), 0) };
+    // SAFETY: as above.
     assert_eq!(wrote, unsafe { bytes(x) } as isize, "a file of one write");
     // SAFETY: allocation of a scalar.
     unsafe { libR_sys::Rf_ScalarInteger(fd) }
@@ -124,4 +157,3 @@ fn nil() -> SEXP {
     // SAFETY: a constant of R's.
     unsafe { libR_sys::R_NilValue }
 }
-

@@ -1,0 +1,93 @@
+# Reading a vector that another process has shared, beside a plain one of the same values in the same process; and what of it became private.
+
+run <- function(group) {
+  set.seed(1)
+  x <- rnorm(1e7)
+  X <- matrix(x, 1e4)
+  able <- ordinary_systems()
+  with_worker(function(worker) {
+    for (name in names(uses)) {
+      shape <- if (grepl("X", name)) X else x
+      kept <- lapply(able, function(system) system$share(shape))
+      sent <- Map(function(system, shared) system$send(shared), able, kept)
+      seconds <- there(worker, read, serialize(shape, NULL), sent, uses[[name]]$call, if (isTRUE(uses[[name]]$slow)) 5L else 11L)
+      ratios(group, name, seconds, wanted = uses[[name]]$wanted)
+    }
+    kept <- lapply(able, function(system) system$share(X))
+    sent <- Map(function(system, shared) system$send(shared), able, kept)
+    private <- lapply(setNames(nm = names(sent)), function(name) {
+      with_worker(function(worker) there(worker, made_private, name, sent[[name]], lapply(uses, `[[`, "call")))
+    })
+    figure(group, "private after all of these, of 80 MB", "MB", private, wanted = 1)
+    touches <- there(worker, first_touch, serialize(x, NULL), cowshed_sent(x), cowshed:::store_path())
+    ratios(group, "first sum(x) of 80 MB", touches$seconds, against = c("plain, again", "kernel's page faults"))
+    extra <- (touches$seconds[, "cowshed"] - touches$seconds[, "plain, again"]) * 1e3
+    figure(group, "first sum(x) of 80 MB, beyond a plain one", "ms", list(cowshed = extra), wanted = 3)
+  })
+}
+
+use <- function(call, wanted = 1.15, slow = FALSE) list(call = call, wanted = wanted, slow = slow)
+
+set.seed(2)
+uses <- list(
+  `sum(x)` = use(function(x) sum(x)),
+  `mean(x)` = use(function(x) mean(x)),
+  `x * 2` = use(function(x) x * 2),
+  `cumsum(x)` = use(function(x) cumsum(x)),
+  `sort(x)` = use(function(x) sort(x), slow = TRUE),
+  `var(x)` = use(function(x) var(x)),
+  `which.max(x)` = use(function(x) which.max(x)),
+  `X %*% y` = use(function(x) x %*% rep(1, ncol(x))),
+  `colMeans(X)` = use(function(x) colMeans(x)),
+  `x[x > k]` = use(function(x) x[x > 1]),
+  `x[1e6 random]` = use(local({
+    i <- sample(1e7, 1e6)
+    function(x) x[i]
+  }), 1.1),
+  `x[-1]` = use(function(x) x[-1], 1.1),
+  `x[a:b]` = use(function(x) x[1e6:9e6], 1.1),
+  `X[, j]` = use(function(x) for (j in 1:100) x[, j], 2.3),
+  `t(X)` = use(function(x) t(x), 1.6),
+  `for (i in 1:1e6) x[[i]]` = use(function(x) for (i in 1:1e6) x[[i]], 1.7)
+)
+
+cowshed_sent <- function(x) {
+  kept <<- cowshed::share(x)
+  serialize(kept, NULL)
+}
+
+# ---- in the worker ----
+
+# Of vectors that were read once: plain, and as each system attached them.
+read <- function(bytes, sent, use, rounds) {
+  warm <- function(x) {
+    use(x)
+    function() use(x)
+  }
+  attached <- Map(function(system, sent) warm(system$receive(sent)), systems(names(sent)), sent)
+  times(c(list(plain = warm(unserialize(bytes))), attached), rounds)
+}
+
+# Megabytes that only this process has, beyond those before, after each of the uses.
+made_private <- function(system, sent, uses) {
+  X <- systems(system)[[1]]$receive(sent)
+  sum(X)
+  gc()
+  before <- memory("Private_Dirty") + memory("Private_Clean")
+  for (use in uses) {
+    use(X)
+    gc()
+  }
+  (memory("Private_Dirty") + memory("Private_Clean") - before) / 1e6
+}
+
+first_touch <- function(bytes, sent, store) {
+  plain <- unserialize(bytes)
+  file <- limits_file(plain, store)
+  seconds <- times(list(
+    `plain, again` = function() sum(plain),
+    `kernel's page faults` = function() limits$touch(file, 8 * length(plain)),
+    cowshed = prepared(function() unserialize(sent), function(x) sum(x))
+  ), rounds = 11L)
+  list(seconds = seconds)
+}
