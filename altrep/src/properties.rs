@@ -58,11 +58,18 @@ pub fn properties(r: R, x: Sexp) -> Result<Sexp> {
     })
 }
 
-/// The name of what a shared vector reads: `<segment>`, or `<segment>:<node>` for a part of one. A draft has the name that it is going to
-/// be sealed under. `None` for what is not shared, and for strings that were not sent yet.
+/// The name of what a shared vector reads: `<segment>`, or `<segment>:<node>` for a part of one, which from here on is in the store. A draft
+/// has the name that it is going to be sealed under. `None` for what is not shared, and for strings that were not sent yet.
 pub fn data_id(x: Sexp) -> Option<String> {
     let view = shared(x)?.view();
-    match &*view.source() {
+    let source = view.source();
+    if let Source::Segment(span) = &*source
+        && let Some(lease) = span.segment.lease()
+    {
+        // Without room there, the name is still the one that it would have.
+        let _ = lease.store().named(&span.segment);
+    }
+    match &*source {
         Source::Segment(span) if span.node == span.segment.root() => Some(span.segment.id().to_string()),
         Source::Segment(span) => Some(format!("{}:{}", span.segment.id(), span.node.0)),
         Source::Draft(draft) => draft.id().map(|id| id.to_string()),

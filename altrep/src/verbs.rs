@@ -1,7 +1,7 @@
 //! What the R package's functions do, on R values: share, unshare, is.shared, the flags, and looking into the store.
 //! SharedObject() is in `blank`, what a shared vector says of itself in `properties`.
 
-use cowshed_core::{Flags, Listed, Mode, Opener, Store, share as share_value};
+use cowshed_core::{Flags, Listed, Mode, Opener, Store, Waiting, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::is_vector;
@@ -83,7 +83,7 @@ fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp>
         session.refuse_opaque(x)?;
         return Ok(x);
     }
-    let segment = share_value(&session, registry(), &store, x, flags)?;
+    let segment = share_value(&session, registry(), &Waiting(store), x, flags)?;
     let shared = Opener::new(&session, registry(), &segment, flags).replace(x, segment.root())?;
     session.warn_of_strings()?;
     Ok(shared)

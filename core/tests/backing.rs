@@ -11,7 +11,7 @@ use std::sync::Arc;
 use cowshed_core::fake::{Fake, FakeError};
 use cowshed_core::{
     Backing, Claim, CreateError, DispatchError, Encoder, Flags, Heap, Host, Kind, Mode, Node, NodeId, Opener, Registry,
-    Segment, Shareable, Store, open, share,
+    Segment, Shareable, Store, Waiting, open, share,
 };
 use support::{Dice, Dir, SmallDisk};
 
@@ -347,6 +347,33 @@ impl Shed {
     }
 }
 
+/// The same, where small segments wait for their names until somebody asks.
+struct Patient {
+    shed: Shed,
+    waiting: Waiting,
+}
+
+impl Patient {
+    fn new() -> Patient {
+        let shed = Shed::new(Dir::memory());
+        Patient { waiting: Waiting(shed.store), shed }
+    }
+
+    fn again(&self, segment: &Segment) -> Option<Arc<Segment>> {
+        assert!(self.shed.store.named(segment));
+        self.shed.again(segment)
+    }
+
+    fn left(&self) -> usize {
+        self.shed.left()
+    }
+
+    fn file(&self, segment: &Segment) -> Option<Vec<u8>> {
+        assert!(self.shed.store.named(segment));
+        self.shed.file(segment)
+    }
+}
+
 /// The laws for one backing.
 macro_rules! laws {
     ($name:ident, $shed:expr, $backing:ident, $again:expr, $left:expr, $file:expr) => {
@@ -412,6 +439,7 @@ laws!(heap, OnHeap { heap: Heap }, heap, |_: &OnHeap, _: &Segment| None, |_: &On
     None
 });
 laws!(memory, Shed::new(Dir::memory()), store, Shed::again, Shed::left, Shed::file);
+laws!(waiting, Patient::new(), waiting, Patient::again, Patient::left, Patient::file);
 laws!(disk, Shed::new(Dir::disk()), store, Shed::again, Shed::left, Shed::file);
 
 fn free_bytes(path: &Path) -> u64 {
@@ -435,6 +463,44 @@ fn large_and_small(len: usize) -> [(Fake, cowshed_core::fake::Value); 2] {
 
 fn share_fake(store: &Store, host: &Fake, value: cowshed_core::fake::Value) -> Result<Arc<Segment>, FakeError> {
     share(host, cowshed_core::fake::registry(), store, value, Flags::default())
+}
+
+#[test]
+fn a_small_frozen_segment_waits_and_is_named_when_it_is_sent_listed_or_asked() {
+    let patient = Patient::new();
+    let dir = patient.shed.dir.store();
+    let (host, raw) = (Bytes::default(), Thing::Bytes);
+    let make = |len: usize, flags| write(&patient.waiting, &host, host.add(raw(noise(len, 1))), flags).unwrap();
+    let wait = [make(0, Flags::default()), make(100, Flags::default()), make(15_000, Flags::default())];
+    assert!(support::segments(&dir).is_empty() && support::ledgers(&dir).is_empty());
+    let at_once = [make(100, Flags::empty()), make(16 << 10, Flags::default())];
+    assert_eq!(support::segments(&dir).len(), 2);
+    // By an export ...
+    assert!(patient.shed.store.export(&wait[1], std::time::Duration::from_secs(60)).unwrap().is_some());
+    assert_eq!(support::segments(&dir).len(), 3);
+    assert_eq!(read(&patient.shed.again(&wait[1]).unwrap()), [noise(100, 1)]);
+    // ... or for a listing.
+    assert_eq!(patient.shed.store.list().unwrap().len(), 5);
+    drop((wait, at_once));
+    // Which ends only when its reference in flight does.
+    assert_eq!(patient.left(), 1);
+}
+
+#[test]
+fn a_segment_that_waits_in_a_full_store_stays_readable_and_is_named_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount(256) else { return };
+    let store = Store::open(&disk.store()).unwrap();
+    let host = Bytes::default();
+    let segment = write(&Waiting(store), &host, host.add(Thing::Bytes(noise(9000, 1))), Flags::default()).unwrap();
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![1; free_bytes(disk.path()) as usize]).unwrap();
+    assert!(!store.named(&segment));
+    assert!(store.export(&segment, std::time::Duration::from_secs(60)).unwrap().is_none());
+    assert_eq!(support::segments(&disk.store()).len(), 0);
+    assert_eq!(read(&segment), [noise(9000, 1)]);
+    std::fs::remove_file(ballast).unwrap();
+    assert!(store.named(&segment));
+    assert_eq!(support::segments(&disk.store()), [segment.id().to_string()]);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 #' process holds and no reference in flight points to. Cleaning up happens by itself (when the package is loaded, when objects are
 #' shared, when a process ends); the call is there for those who want to see it happen.
 #'
+#' An object of up to 16 KiB is listed by the process that shared it from the beginning, and by others once it was sent anywhere.
+#'
 #' @param end,start Which rows, by number, the oldest first; `NULL` for all.
 #' @param includeCharId Whether memory that has a name is listed too.
 #' @return `listSharedObjects()`: a data frame with a row for each segment and the columns `Id` (character: the name of memory that has

@@ -66,6 +66,10 @@ impl Bytes {
         matches!(self, Bytes::Live(_))
     }
 
+    pub(crate) fn copied(&self) -> Option<&[u8]> {
+        if let Bytes::Copied(lines) = self { Some(lines.bytes()) } else { None }
+    }
+
     pub(crate) fn is_mapped(&self) -> bool {
         !matches!(self, Bytes::Copied(_))
     }

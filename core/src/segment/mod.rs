@@ -105,6 +105,11 @@ impl Segment {
             .then(|| unsafe { std::slice::from_raw_parts(self.bytes.at(payload), payload.len as usize) })
     }
 
+    /// The whole file, if it was copied because it is small.
+    pub(crate) fn copied(&self) -> Option<&[u8]> {
+        self.bytes.copied()
+    }
+
     /// Whether its bytes are mapped, rather than copied because they are few.
     pub fn is_mapped(&self) -> bool {
         self.bytes.is_mapped()

@@ -1,10 +1,9 @@
 //! Writing a segment: payloads one after the other, small ones gathered, large ones straight to the file.
 
 use std::fs::File;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::bytes::COPIED;
 use super::{Backing, Bytes, Lines, Segment};
 use crate::format::{ALIGN, DATA_AT, LARGE, PAGE, align_up};
 use crate::sys::{self, Unnamed};
@@ -35,7 +34,8 @@ pub(super) fn place(end: u64, len: u64) -> Payload {
 
 /// A segment in a file that has no name yet. Dropped unsealed, it leaves nothing.
 pub struct Writer {
-    file: Unnamed,
+    /// `None` as long as all is in `tail` and may stay there.
+    file: Option<Unnamed>,
     id: SegmentId,
     mode: Mode,
     /// Its id is made of a name that others may use too.
@@ -47,10 +47,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(store: crate::Store, dir: &Path, mode: Mode) -> io::Result<Writer> {
-        let file = Unnamed::create(dir)?;
+    pub(crate) fn new(store: crate::Store, mode: Mode) -> Result<Writer, CreateError> {
+        let file = Some(store.unnamed_file()?);
+        Ok(Writer { file, ..Self::waiting(store, mode) })
+    }
+
+    /// One that gets its file only when there is more than a small segment to write.
+    pub(crate) fn waiting(store: crate::Store, mode: Mode) -> Writer {
         let tail = vec![0; DATA_AT as usize];
-        Ok(Writer { file, id: SegmentId::random(), mode, named: false, store, tail, tail_at: 0 })
+        Writer { file: None, id: SegmentId::random(), mode, named: false, store, tail, tail_at: 0 }
     }
 
     /// With an id that others may give to theirs as well: sealing it fails with `AlreadyExists` if there is one.
@@ -68,6 +73,9 @@ impl Writer {
     }
 
     pub(super) fn flush(&mut self) -> Result<(), CreateError> {
+        if self.file.is_none() {
+            self.file = Some(self.store.unnamed_file()?);
+        }
         self.write(&self.tail, self.tail_at)?;
         self.tail_at = self.end();
         self.tail.clear();
@@ -76,33 +84,38 @@ impl Writer {
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<(), CreateError> {
         self.store
-            .with_room(|| sys::write_at(self.file.file(), bytes, at))
+            .with_room(|| sys::write_at(self.file(), bytes, at))
             .map_err(|e| self.store.write_failed(e, bytes.len() as u64))
     }
 
+    /// Once anything was written.
     pub(super) fn file(&self) -> &File {
-        self.file.file()
+        self.file.as_ref().expect("`flush` made it").file()
     }
 
     pub(super) fn id(&self) -> SegmentId {
         self.id
     }
 
-    /// Writes node table and header; the file is complete, but has no name.
+    /// Adds node table and header; what is in a file is complete, but has no name.
     pub(crate) fn finish(mut self, table: Table, root: NodeId) -> Result<Finished, CreateError> {
         self.pad_to(align_up(self.end(), ALIGN));
         let encoded = table.bytes();
         let header = header(self.id, self.mode, self.end(), &encoded, root);
         self.tail.extend(encoded.0);
-        let known = (self.tail_at == 0).then(|| {
+        let whole = self.tail_at == 0;
+        if whole {
             self.tail[..128].copy_from_slice(&header.bytes());
-            Lines::copied(&self.tail)
-        });
-        self.flush()?;
-        if known.is_none() {
+        }
+        let known = if whole && header.file_len <= COPIED { Lines::copied(&self.tail).ok() } else { None };
+        let may_wait = self.file.is_none() && self.mode == Mode::Frozen && known.is_some();
+        if !may_wait {
+            self.flush()?;
+        }
+        if !whole {
             self.write(&header.bytes(), 0)?;
         }
-        Ok(Finished { file: self.file, header, table, named: self.named, known: known.and_then(Result::ok) })
+        Ok(Finished { file: self.file, header, table, named: self.named, known })
     }
 }
 
@@ -152,14 +165,15 @@ fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &(Vec<u8>, [u32; 
     }
 }
 
-/// Written, complete, still without a name.
+/// Complete, still without a name.
 pub(crate) struct Finished {
-    pub(crate) file: Unnamed,
+    /// `None`: all is in `known`, and may wait there for its file.
+    pub(crate) file: Option<Unnamed>,
     pub(crate) header: Header,
     pub(crate) table: Table,
     /// Its id may be taken.
     pub(crate) named: bool,
-    /// The whole file, if it was small enough to be written at once.
+    /// The whole file, if it is a small one.
     pub(crate) known: Option<Lines>,
 }
 

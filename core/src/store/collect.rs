@@ -169,11 +169,12 @@ impl Store {
         std::fs::remove_file(self.segment_path(id)).is_ok()
     }
 
-    /// What the store has, after collecting.
+    /// What the store has, after collecting, and after naming what waits in this process.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Listed>> {
+        self.name_waiting();
         self.sweep();
         let mut listed = Vec::new();
         for id in names(&self.0.segments)? {

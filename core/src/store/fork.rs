@@ -81,6 +81,8 @@ pub(super) fn install() {
 extern "C" fn prepare() {
     let step = step();
     let stores = STORES.lock();
+    // A segment may be named on one side of a fork only, so what still waits has its name before, or never.
+    stores.iter().for_each(Store::name_waiting);
     let mut states: Vec<_> = stores.iter().map(|store| store.0.state.lock()).collect();
     // Before the fork, so that the child knows it too; after the locks, so that no segment is made in between with a count that is over.
     FORKS.fetch_add(1, Ordering::Relaxed);
@@ -102,6 +104,7 @@ extern "C" fn child() {
     after(|state| {
         state.ledger = state.childs.take();
         state.pending.clear();
+        state.waiting.clear();
     });
 }
 

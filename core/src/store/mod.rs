@@ -3,6 +3,7 @@
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
 //!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared.
+//! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
 mod collect;
@@ -11,13 +12,14 @@ mod dir;
 mod fork;
 mod ledger;
 mod memory;
+mod waiting;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use memmap2::MmapMut;
@@ -25,10 +27,12 @@ use memmap2::MmapMut;
 pub use collect::Listed;
 pub use dir::default_store_path;
 pub use memory::check_memory_name;
+pub use waiting::Waiting;
 
 use crate::format::DATA_AT;
 use crate::lock::Lock;
 use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
+use crate::sys::Unnamed;
 use crate::{AttachError, CreateError, FormatError, Header, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
 use ledger::{Ledger, Slot};
@@ -51,6 +55,8 @@ struct State {
     childs: Option<Ledger>,
     /// Segments open in this process, and where the ledger names them.
     live: HashMap<SegmentId, (Weak<Segment>, Slot)>,
+    /// Segments that have no file yet.
+    waiting: HashMap<SegmentId, Weak<Segment>>,
     /// Given up, not yet collected.
     pending: Vec<SegmentId>,
     /// When anything was last collected or swept, [`sys::now`].
@@ -60,7 +66,8 @@ struct State {
 /// A process's claim on a segment.
 pub struct Lease {
     store: Store,
-    slot: Slot,
+    /// None while the segment is waiting.
+    slot: OnceLock<Slot>,
     maker: bool,
     /// How often this process had forked when it made the segment.
     forks: u64,
@@ -163,6 +170,7 @@ impl Store {
         draft: Option<(&mut Option<MmapMut>, u64)>,
     ) -> Result<Arc<Segment>, CreateError> {
         let Finished { file, header, table, named, known } = finished;
+        let file = file.expect("a writer that makes one");
         let (id, len) = (header.id, header.file_len);
         let opened = match &draft {
             Some(_) => None,
@@ -176,27 +184,50 @@ impl Store {
             StoreError::Unusable { source, .. } if sys::is_full(&source) => self.write_failed(source, len),
             other => other.into(),
         })?;
-        let path = self.segment_path(id);
-        let linked = if named { file.link_new(&path) } else { file.link(&path) };
-        let inode = match linked.and_then(|file| {
-            // Locked while it had a dotted name; the mapping would keep it so.
-            sys::unlock(&file);
-            named.then(|| sys::inode(&file)).transpose()
-        }) {
-            Ok(inode) => inode,
-            Err(e) => {
-                state.ledger.as_mut().expect("entered").clear(slot);
-                return Err(self.write_failed(e, len));
-            }
-        };
+        let inode = self.link(&mut state, slot, id, file, named).map_err(|e| self.write_failed(e, len))?;
         let drafted = || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: map.take()?, base }));
         let bytes = opened.or_else(drafted).expect("a draft is sealed once");
-        let lease = Lease { store: *self, slot, maker: true, forks: fork::count(), inode };
+        let lease = Lease { store: *self, slot: slot.into(), maker: true, forks: fork::count(), inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));
         drop(state);
         self.tidy();
         Ok(segment)
+    }
+
+    /// The name itself, once the ledger has it. The inode, if the name may come to mean another file.
+    fn link(
+        &self,
+        state: &mut State,
+        slot: Slot,
+        id: SegmentId,
+        file: Unnamed,
+        named: bool,
+    ) -> io::Result<Option<u64>> {
+        let path = self.segment_path(id);
+        let linked = if named { file.link_new(&path) } else { file.link(&path) };
+        let inode = linked.and_then(|file| {
+            // Locked while it had a dotted name; the mapping would keep it so.
+            sys::unlock(&file);
+            named.then(|| sys::inode(&file)).transpose()
+        });
+        if inode.is_err() {
+            state.ledger.as_mut().expect("entered").clear(slot);
+        }
+        inode
+    }
+
+    /// A file for a segment.
+    pub(crate) fn unnamed_file(&self) -> Result<Unnamed, CreateError> {
+        let unnamed = || self.with_room(|| Unnamed::create(&self.0.segments));
+        match unnamed() {
+            // The store was wiped under us.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                dir::prepare(&self.0.path)?;
+                unnamed().map_err(|e| self.write_failed(e, 0))
+            }
+            other => other.map_err(|e| self.write_failed(e, 0)),
+        }
     }
 
     /// Opens a segment by id, claiming the ticket it was sent with.
@@ -237,7 +268,7 @@ impl Store {
         })?;
         let bytes = Bytes::open(locked.file(), header.file_len, header.mode, known).map_err(io("mapping"))?;
         let (mut state, slot) = self.enter_with_room(id)?;
-        let lease = Lease { store: *self, slot, maker: false, forks: 0, inode };
+        let lease = Lease { store: *self, slot: slot.into(), maker: false, forks: 0, inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
         state.live.insert(id, (Arc::downgrade(&segment), slot));
         drop(state);
@@ -248,11 +279,14 @@ impl Store {
         Ok(segment)
     }
 
-    /// A ticket for a reference about to leave this process; `None` if the name is gone, and the object must travel by value.
+    /// A ticket for a reference about to leave this process; `None` if it has no name (any more), and the object must travel by value.
     ///
     /// # Errors
     /// The control block cannot be written.
     pub fn export(&self, segment: &Segment, grace: Duration) -> io::Result<Option<Ticket>> {
+        if !self.named(segment) {
+            return Ok(None);
+        }
         let _step = fork::step();
         let Some(locked) = self.lock(segment.id())? else { return Ok(None) };
         let ticket = Ticket::random();
@@ -326,15 +360,7 @@ impl Backing for Store {
     type Writer = Writer;
 
     fn writer(&self, mode: Mode) -> Result<Writer, CreateError> {
-        let unnamed = |s: &Store| s.with_room(|| Writer::new(*s, &s.0.segments, mode));
-        match unnamed(self) {
-            // The store was wiped under us.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                dir::prepare(&self.0.path)?;
-                unnamed(self).map_err(|e| self.write_failed(e, 0))
-            }
-            other => other.map_err(|e| self.write_failed(e, 0)),
-        }
+        Writer::new(*self, mode)
     }
 
     fn seal(&self, writer: Writer, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
@@ -395,15 +421,20 @@ impl Lease {
     /// The last view went: leave the ledger, and collect the segment, at once if it is large.
     pub(crate) fn give_up(&mut self, id: SegmentId, len: u64) {
         let mut state = self.store.0.state.lock();
+        let Some(&own) = self.slot.get() else {
+            // No file, so there is nothing to collect.
+            state.waiting.remove(&id);
+            return;
+        };
         let slot = match state.live.get(&id) {
             // Attached again while the last `Arc` was going: that one has an entry of its own.
-            Some((weak, _)) if weak.strong_count() > 0 => self.slot,
+            Some((weak, _)) if weak.strong_count() > 0 => own,
             Some((_, slot)) => {
                 let slot = *slot;
                 state.live.remove(&id);
                 slot
             }
-            None => self.slot,
+            None => own,
         };
         if let Some(ledger) = &mut state.ledger {
             ledger.clear(slot);

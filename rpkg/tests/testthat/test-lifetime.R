@@ -213,7 +213,10 @@ test_that("dropping objects gives their memory back without waiting for the proc
     rm(x)
     gc()
     expect_length(segments(), 0L)
-    for (i in 1:200) small <- share(as.numeric(i + 1:10))
+    for (i in 1:200) {
+      small <- share(as.numeric(i + 1:10))
+      cowshed:::data_id(small)
+    }
     gc()
     # Small ones go in batches, of which one may be waiting.
     expect_lt(length(segments()), 66L)
