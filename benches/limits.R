@@ -1,5 +1,9 @@
 # What the machine itself takes, from benches/limits: a library in Rust that run.R builds and loads.
 
+target_folder <- function() Sys.getenv("COWSHED_TARGET_DIR", "target")
+
+limits_library <- function() file.path(target_folder(), "bench", "limits", "release", "libcowshed_limits.so")
+
 load_limits <- function(library) dyn.load(library)
 
 limits <- list(

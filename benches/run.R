@@ -10,9 +10,8 @@ groups <- sub("[.]R$", "", list.files("benches/figures", pattern = "[.]R$"))
 wanted <- commandArgs(TRUE)
 if (length(unknown <- setdiff(wanted, groups))) stop("no such group: ", toString(unknown), "; there are ", toString(groups), call. = FALSE)
 
-target <- Sys.getenv("COWSHED_TARGET_DIR", "target")
-load_limits(file.path(target, "bench", "limits", "release", "libcowshed_limits.so"))
-output <- file.path(target, "bench", paste(R.version$major, R.version$minor, sep = "."))
+load_limits(limits_library())
+output <- file.path(target_folder(), "bench", paste(R.version$major, R.version$minor, sep = "."))
 dir.create(output, recursive = TRUE, showWarnings = FALSE)
 
 for (group in if (length(wanted)) wanted else groups) {

@@ -17,7 +17,7 @@ use crate::object::Object;
 use crate::reference::Reference;
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::view::{Source, Span, View};
-use crate::{by_value, options, stores, subset};
+use crate::{by_element, by_value, options, references, stores, subset};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
 const PLAIN_COPY: usize = 64 << 10;
@@ -56,12 +56,45 @@ pub(crate) fn region<E: Element>(x: Object, i: R_xlen_t, n: R_xlen_t, buffer: *m
 pub(crate) fn dataptr(x: Object, writable: bool) -> *mut u8 {
     let view = x.view();
     if writable {
-        return guard(|_| view.writable(x.flags()));
+        let known = view.writable_known();
+        if !known.is_null() {
+            return known;
+        }
+        let live = view.live();
+        if !live.is_null()
+            && !x.is_new_alias()
+            && !x.flags().contains(Flags::COPY_ON_WRITE)
+            && !references::has_none(x.sexp())
+        {
+            return live;
+        }
+        return find_writable(x);
     }
     if view.data().is_null() {
         broken(x);
     }
     view.data().cast_mut()
+}
+
+#[cold]
+fn find_writable(x: Object) -> *mut u8 {
+    guard(|r| {
+        let flags = x.flags();
+        if x.is_new_alias() {
+            x.begin_writing(r)?;
+        } else if x.view().writes_through(flags) && references::has_none(x.sexp()) {
+            by_element!(x.kind(), E => leave::<E>(r, x, flags)?, ());
+        }
+        x.view().writable(x.flags())
+    })
+}
+
+/// What was an alias of a write-through vector, and nothing refers to it any more, has private bytes from now on: R computes in it.
+fn leave<E: Element>(r: R, x: Object, flags: Flags) -> Result<()> {
+    let own = Object::new::<E>(r, x.view().privately()?, flags)?;
+    x.become_like(own);
+    x.set_flags(flags | Flags::COPY_ON_WRITE);
+    Ok(())
 }
 
 pub(crate) fn dataptr_or_null(x: Object) -> *const u8 {

@@ -23,6 +23,7 @@ mod object;
 mod options;
 mod properties;
 mod reference;
+mod references;
 mod serialized;
 mod session;
 mod sexp;
@@ -64,6 +65,7 @@ pub fn registry() -> &'static Registry<Session> {
 /// `info` is what R's loader passed.
 pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::init();
+    references::init();
     boundary::guard(|r| {
         layout::init(r)?;
         object::init(r)?;

@@ -1,4 +1,5 @@
-//! Shared vectors as R objects: an ALTREP whose `data1` is an external pointer to a [`View`] and whose `data2` holds the flags.
+//! Shared vectors as R objects: an ALTREP whose `data1` is an external pointer to a [`View`] and whose `data2` holds the flags (of a new
+//! alias: a pair of the flags and the alias itself).
 //!
 //! The only place that turns R's pointers into references to views; everything else asks here.
 
@@ -11,9 +12,9 @@ use libR_sys::SEXPREC;
 
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
-use crate::layout;
 use crate::sys::{self, R_altrep_class_t, R_xlen_t, SEXP, SexpType};
 use crate::view::View;
+use crate::{layout, references};
 
 /// Our ALTREP classes, by R's number of their type.
 static CLASSES: [AtomicPtr<SEXPREC>; 32] = [const { AtomicPtr::new(null_mut()) }; 32];
@@ -72,12 +73,37 @@ impl Object {
         Self::around::<K>(r, pointer, flags)
     }
 
-    /// Another object with the same view behind it.
+    /// Another object with the same view behind it, for R to write to.
+    ///
+    /// Until R does, it refers to itself: R must not take it for a value that nobody needs and compute in it. From its first write on
+    /// ([`Object::begin_writing`]) R may write to it in place, as to any vector of one variable.
     pub(crate) fn alias<K: Kind>(self, r: R, flags: Flags) -> Result<Object> {
         // SAFETY: ours.
         let alias = Self::around::<K>(r, unsafe { sys::R_altrep_data1(self.0) }, flags)?;
-        alias.freeze();
+        if !references::are_known() {
+            alias.freeze();
+            return Ok(alias);
+        }
+        // SAFETY: allocation.
+        let pair = call(r, || unsafe { sys::Rf_cons(flag_object(flags), alias.0) })?;
+        // SAFETY: ours; R's write barrier is in the setter.
+        unsafe { sys::R_set_altrep_data2(alias.0, pair) };
         Ok(alias)
+    }
+
+    /// Whether it is an alias that was not written to yet.
+    pub(crate) fn is_new_alias(self) -> bool {
+        // SAFETY: an ALTREP, whose data2 is an R object.
+        unsafe { sys::TYPEOF(sys::R_altrep_data2(self.0)) as SexpType == sys::LISTSXP }
+    }
+
+    /// A new alias is about to be written to.
+    pub(crate) fn begin_writing(self, r: R) -> Result<()> {
+        let flags = self.flags();
+        // SAFETY: the pair that `alias` made. Cut, because R counts what a pair refers to until it is collected.
+        call(r, || unsafe { sys::SETCDR(sys::R_altrep_data2(self.0), sys::R_NilValue) })?;
+        self.set_flags(flags);
+        Ok(())
     }
 
     fn around<K: Kind>(r: R, pointer: SEXP, flags: Flags) -> Result<Object> {
@@ -131,8 +157,17 @@ impl Object {
     }
 
     pub(crate) fn flags(self) -> Flags {
-        // SAFETY: data2 of an object of ours is one of the eight integers.
-        Flags::from_bits_truncate(unsafe { *sys::INTEGER(sys::R_altrep_data2(self.0)) } as u8)
+        // SAFETY: an ALTREP.
+        let data = unsafe { sys::R_altrep_data2(self.0) };
+        // SAFETY: data2 of an object of ours is one of the eight integers, or a pair that begins with one.
+        let flags = unsafe {
+            match sys::TYPEOF(data) as SexpType {
+                sys::LISTSXP => sys::CAR(data),
+                _ => data,
+            }
+        };
+        // SAFETY: an integer vector of one element.
+        Flags::from_bits_truncate(unsafe { *sys::INTEGER(flags) } as u8)
     }
 
     pub(crate) fn set_flags(self, flags: Flags) {

@@ -18,6 +18,7 @@ pub use libR_sys::{
 pub type SexpType = u32;
 pub const NILSXP: SexpType = 0;
 pub const SYMSXP: SexpType = 1;
+pub const LISTSXP: SexpType = 2;
 pub const LGLSXP: SexpType = 10;
 pub const INTSXP: SexpType = 13;
 pub const REALSXP: SexpType = 14;
@@ -54,6 +55,7 @@ unsafe extern "C-unwind" {
     pub fn Rf_cons(car: SEXP, cdr: SEXP) -> SEXP;
     pub fn SET_TAG(x: SEXP, tag: SEXP);
     pub fn SETCAR(x: SEXP, value: SEXP) -> SEXP;
+    pub fn SETCDR(x: SEXP, value: SEXP) -> SEXP;
     pub fn Rf_mkCharLenCE(bytes: *const c_char, n: c_int, encoding: c_int) -> SEXP;
     pub fn Rf_mkString(text: *const c_char) -> SEXP;
     pub fn Rf_translateCharUTF8(x: SEXP) -> *const c_char;

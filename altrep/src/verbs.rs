@@ -259,11 +259,14 @@ pub fn set_flag(r: R, x: Sexp, flag: Flags, value: bool) -> Result<Option<()>> {
         }
         Some(other) => {
             object.become_like(other);
-            object.freeze();
         }
         None => {}
     }
     object.set_flags(flags);
+    if !frozen {
+        // An alias that R writes to in place: from now on it has to ask.
+        object.freeze();
+    }
     Ok(Some(()))
 }
 

@@ -16,7 +16,7 @@
 //! full; a write in place, by C code that should not, makes all pages private once `changed` sees it, until then only those it fell on.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
 use cowshed_core::{Draft, Facts, Flags, Mode, NodeId, Overlay, Payload, Segment};
@@ -32,6 +32,10 @@ pub(crate) struct View {
     len: usize,
     /// Where reading begins; null if broken.
     data: Cell<*const u8>,
+    /// Where whoever asks for a writable pointer writes, whatever the flags; null as long as that has to be found out.
+    writable: Cell<*mut u8>,
+    /// Where those write who write through; null if nobody may.
+    live: *mut u8,
     overlay: RefCell<Option<Overlay>>,
     /// Of a character vector only.
     strings: Option<Box<Strings>>,
@@ -105,11 +109,21 @@ impl Span {
 impl View {
     pub(crate) fn new(span: Span, len: usize) -> View {
         let data = Cell::new(span.segment.payload(span.payload));
-        Self::with(Source::Segment(span), len, data)
+        let live = span.segment.payload_mut(span.payload).unwrap_or(null_mut());
+        View { live, ..Self::with(Source::Segment(span), len, data) }
     }
 
     fn with(source: Source, len: usize, data: Cell<*const u8>) -> View {
-        View { source: RefCell::new(source), len, data, overlay: RefCell::default(), strings: None }
+        let writable = Cell::new(null_mut());
+        View {
+            source: RefCell::new(source),
+            len,
+            data,
+            writable,
+            live: null_mut(),
+            overlay: RefCell::default(),
+            strings: None,
+        }
     }
 
     /// Of a character vector.
@@ -124,8 +138,10 @@ impl View {
     }
 
     pub(crate) fn draft(draft: Draft, len: usize) -> View {
-        let data = Cell::new(draft.pointer().cast_const());
-        Self::with(Source::Draft(draft), len, data)
+        let pointer = draft.pointer();
+        let view = Self::with(Source::Draft(draft), len, Cell::new(pointer.cast_const()));
+        view.writable.set(pointer);
+        view
     }
 
     pub(crate) fn broken(reference: Vec<u8>, len: usize, class: &'static str, message: String) -> View {
@@ -230,6 +246,25 @@ impl View {
         live && !flags.contains(Flags::COPY_ON_WRITE)
     }
 
+    /// What [`View::writable`] gives, if that was found out before; else null. R's `t()` asks once an element.
+    #[inline]
+    pub(crate) fn writable_known(&self) -> *mut u8 {
+        self.writable.get()
+    }
+
+    /// Where those write who write through; null if nobody may.
+    #[inline]
+    pub(crate) fn live(&self) -> *mut u8 {
+        self.live
+    }
+
+    /// The same elements as they are now, with private bytes over them. Only of what reads a segment.
+    pub(crate) fn privately(&self) -> Result<View> {
+        let span = self.span().ok_or_else(|| self.failure())?;
+        let overlay = overlay(&span)?;
+        Ok(Self::overlaid(span, self.len, overlay))
+    }
+
     /// A pointer that may be written; what that means is the table above. Costs a system call at the most, and copies only few bytes.
     pub(crate) fn writable(&self, flags: Flags) -> Result<*mut u8> {
         if let Some(overlay) = &*self.overlay.borrow() {
@@ -243,10 +278,8 @@ impl View {
         if self.len == 0 {
             return Ok(self.data().cast_mut());
         }
-        if !flags.contains(Flags::COPY_ON_WRITE)
-            && let Some(live) = span.segment.payload_mut(span.payload)
-        {
-            return Ok(live);
+        if !flags.contains(Flags::COPY_ON_WRITE) && !self.live.is_null() {
+            return Ok(self.live);
         }
         self.put(overlay(&span)?);
         Ok(self.data().cast_mut())
@@ -254,6 +287,7 @@ impl View {
 
     fn put(&self, overlay: Overlay) {
         self.data.set(overlay.pointer().cast_const());
+        self.writable.set(overlay.pointer());
         self.overlay.replace(Some(overlay));
     }
 
@@ -339,7 +373,8 @@ impl View {
         if let Source::Draft(draft) = &mut *source
             && let Some(span) = seal(draft)
         {
-            // The mapping went along, so `data` stays where it is.
+            // The mapping went along, so `data` stays where it is. It is written no more.
+            self.writable.set(null_mut());
             *source = Source::Segment(span);
         }
         matches!(&*source, Source::Segment(_))

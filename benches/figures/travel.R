@@ -4,7 +4,7 @@ run <- function(group) {
   with_worker(function(worker) {
     for (mb in c(0.0008, 0.8, 80)) {
       n <- if (mb < 1) 100L else 5L
-      x <- as.numeric(seq_len(mb * 1e6 / 8))
+      x <- rnorm(mb * 1e6 / 8)
       name <- sprintf("%g kB", mb * 1e3)
       able <- ordinary_systems()
       if (mb > 1) able <- c(able, systems("bigmemory"))
