@@ -80,23 +80,28 @@ with_worker <- function(code) with_workers(1L, function(cluster) code(cluster[1L
 with_workers <- function(n, code) {
   cluster <- parallel::makePSOCKcluster(n)
   on.exit(parallel::stopCluster(cluster))
-  parallel::clusterCall(cluster, function(directory) {
-    setwd(directory)
-    for (file in c("benches/harness.R", "benches/systems.R")) sys.source(file, globalenv())
-    suppressPackageStartupMessages(library(cowshed))
-    invisible()
-  }, getwd())
+  everywhere(cluster, prepare_worker, getwd())
   code(cluster)
 }
 
-# `f(...)` in the first worker; `f` sees what the harness defines, and its arguments.
-there <- function(cluster, f, ...) {
-  environment(f) <- globalenv()
-  parallel::clusterCall(cluster[1L], f, ...)[[1]]
+prepare_worker <- function(directory) {
+  setwd(directory)
+  for (file in c("benches/harness.R", "benches/systems.R")) sys.source(file, globalenv())
+  suppressPackageStartupMessages(library(cowshed))
+  invisible()
 }
+
+# `f(...)` in each worker; `f` sees what the harness defines, and its arguments. (Its own environment would be sent along.)
+everywhere <- function(cluster, f, ...) {
+  environment(f) <- globalenv()
+  parallel::clusterCall(cluster, f, ...)
+}
+
+# The same in the first.
+there <- function(cluster, f, ...) everywhere(cluster[1L], f, ...)[[1]]
 
 # Bytes of this process: `Pss` counts a page that is mapped by n processes as an nth, `Private` what nobody else has.
 memory <- function(field) {
-  lines <- grep(paste0("^", field), readLines("/proc/self/smaps_rollup"), value = TRUE)
+  lines <- grep(paste0("^", field, ":"), readLines("/proc/self/smaps_rollup"), value = TRUE)
   sum(as.numeric(gsub("[^0-9]", "", lines))) * 1024
 }

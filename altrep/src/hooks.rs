@@ -17,7 +17,7 @@ use crate::object::Object;
 use crate::reference::Reference;
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::view::{Source, Span, View};
-use crate::{by_element, by_value, options, references, stores, subset};
+use crate::{by_element, by_value, layout, options, references, stores, subset};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
 const PLAIN_COPY: usize = 64 << 10;
@@ -303,7 +303,8 @@ pub(crate) fn inspect(x: Object) -> String {
         Source::Broken { class, .. } => format!("broken ({class})"),
         Source::Loose => "not sent yet".to_owned(),
     };
-    format!(" cowshed {what}, {} elements, {} bytes private\n", view.len(), view.private_bytes())
+    let slowly = if layout::is_known() { "" } else { ", R is asked for its fields" };
+    format!(" cowshed {what}, {} elements, {} bytes private{slowly}\n", view.len(), view.private_bytes())
 }
 
 pub(crate) fn is_sorted(x: Object) -> c_int {

@@ -111,7 +111,7 @@ impl Object {
         // SAFETY: a class of ours; allocation.
         let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, flag_object(flags)) })?;
         r.keep(x)?;
-        layout::checked(x, pointer);
+        layout::check(x, pointer);
         Ok(Object(x))
     }
 
@@ -128,7 +128,7 @@ impl Object {
     #[inline]
     pub(crate) fn view<'a>(self) -> &'a View {
         // SAFETY: data1 of an object of ours is an external pointer.
-        let address = unsafe { layout::address(layout::data1(self.0)) };
+        let address = unsafe { layout::address_in(self.0) };
         // SAFETY: set in `build` and valid until the finalizer, which runs only when the pointer is unreachable.
         unsafe { &*address.cast::<View>() }
     }

@@ -23,4 +23,4 @@ run <- function(group) {
   figure(group, "length 100", "us", in_microseconds(seconds[, names(able), drop = FALSE]), wanted = 10)
 }
 
-in_microseconds <- function(seconds) lapply(split(seconds, col(seconds)), function(s) s * 1e6) |> setNames(colnames(seconds))
+in_microseconds <- function(seconds) lapply(setNames(nm = colnames(seconds)), function(name) seconds[, name] * 1e6)
