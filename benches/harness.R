@@ -32,6 +32,7 @@ times <- function(calls, rounds = 5L, each = 1L) {
 table_rows <- new.env()
 table_rows$ratios <- NULL
 table_rows$figures <- NULL
+table_rows$curves <- NULL
 
 # One line per baseline: every other column of `seconds` against it. `wanted` is the greatest ratio that cowshed may have.
 ratios <- function(group, what, seconds, against = colnames(seconds)[[1]], wanted = NA) {
@@ -65,6 +66,15 @@ figure <- function(group, what, unit, values, wanted = NA) {
     cat(sprintf(
       "%-9s %-44s %-13s %9.4g %s (%.4g to %.4g)%s\n", group, what, who, row$value, unit, row$least, row$greatest, verdict(row$value, row$wanted)
     ))
+  }
+}
+
+# A point of a curve for each column of `values`: seconds, drawn in milliseconds.
+curve <- function(group, what, axis, at, values, scale = 1e3) {
+  for (who in colnames(values)) {
+    row <- data.frame(group = group, what = what, axis = axis, at = at, who = who, value = median(values[, who]) * scale)
+    table_rows$curves <- rbind(table_rows$curves, row)
+    cat(sprintf("%-9s %-34s %12.0f %-8s %-8s %12.4f\n", group, what, at, axis, who, row$value))
   }
 }
 

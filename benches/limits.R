@@ -16,6 +16,7 @@ limits <- list(
   # The bytes of `x` copied into fresh memory.
   copy = function(x) invisible(.Call("limit_copy", x)),
   file = function(x, store) .Call("limit_file", x, store),
-  # A file of `file()` mapped, and a byte of each page read.
-  touch = function(file, bytes) invisible(.Call("limit_touch", file, as.double(bytes)))
+  # A file of `file()` mapped, and a byte of each page read. `how`: 0, with page faults; 1 and 2, all pages mapped at once, by MAP_POPULATE or
+  # MADV_POPULATE_READ; 3, after asking for huge pages.
+  touch = function(file, bytes, how = 0L) invisible(.Call("limit_touch", file, as.double(bytes), how))
 )

@@ -13,6 +13,10 @@ report <- function(directory) {
     write.csv(figures, file.path(directory, "figures.csv"), row.names = FALSE)
     lines <- c(lines, figure_table(figures))
   }
+  if (!is.null(table_rows$curves)) {
+    write.csv(table_rows$curves, file.path(directory, "curves.csv"), row.names = FALSE)
+    curve_plot(table_rows$curves, file.path(directory, "curves.png"))
+  }
   file <- file.path(directory, "report.md")
   writeLines(lines, file)
   cat("\n", paste0(lines, "\n"), "\nwritten to ", directory, "\n", sep = "")
@@ -84,4 +88,28 @@ ratio_plot <- function(rows, file) {
   segments(rows$least, y, rows$greatest, col = colours[rows$who])
   points(rows$ratio, y, pch = ifelse(rows$who == "cowshed", 19, 1), col = colours[rows$who])
   legend("topright", systems, col = colours, pch = ifelse(systems == "cowshed", 19, 1), bg = "white")
+}
+
+# What grows: one panel for each thing measured; logarithmic where the axis is bytes.
+curve_plot <- function(rows, file) {
+  panels <- split(rows, factor(rows$what, levels = unique(rows$what)))
+  png(file, 1400, 420 * ceiling(length(panels) / 2), res = 110)
+  on.exit(dev.off())
+  par(mfrow = c(ceiling(length(panels) / 2), 2), mar = c(4, 5, 2, 1), las = 1)
+  colours <- c(cowshed = "#0072B2", limit = "grey50")
+  for (what in names(panels)) {
+    panel <- panels[[what]]
+    panel <- panel[panel$value > 0, ]
+    of_bytes <- panel$axis[[1]] == "bytes"
+    label <- if (grepl("MB$", what)) "MB" else "ms"
+    plot(panel$at, panel$value, type = "n", log = if (of_bytes) "xy" else "", xlab = panel$axis[[1]], ylab = "", main = what,
+         ylim = if (of_bytes) range(panel$value) else c(0, max(panel$value)))
+    mtext(label, 2, line = 3.5, las = 0, cex = 0.8)
+    for (who in unique(panel$who)) {
+      line <- panel[panel$who == who, ]
+      lines(line$at, line$value, col = colours[[who]], lwd = 2)
+      points(line$at, line$value, col = colours[[who]], pch = 19)
+    }
+    legend("topleft", unique(panel$who), col = colours[unique(panel$who)], lwd = 2, bty = "n")
+  }
 }

@@ -115,17 +115,24 @@ pub unsafe extern "C" fn limit_file(x: SEXP, store: SEXP) -> SEXP {
     unsafe { libR_sys::Rf_ScalarInteger(fd) }
 }
 
-/// Maps the file anew for reading and reads a word of each page.
+/// Maps the file anew for reading and reads a word of each page. `how`: 0, page faults do it; 1, the kernel maps all at once (MAP_POPULATE);
+/// 2, the same by MADV_POPULATE_READ; 3, asking for huge pages first.
 ///
 /// # Safety
-/// What `limit_file` returned, and the file's length in bytes as a double.
+/// What `limit_file` returned, the file's length in bytes as a double, and an integer.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn limit_touch(fd: SEXP, len: SEXP) -> SEXP {
+pub unsafe extern "C" fn limit_touch(fd: SEXP, len: SEXP, how: SEXP) -> SEXP {
     // SAFETY: the caller's.
-    let (fd, len) = unsafe { (*libR_sys::INTEGER(fd), *libR_sys::REAL(len) as usize) };
+    let (fd, len, how) = unsafe { (*libR_sys::INTEGER(fd), *libR_sys::REAL(len) as usize, *libR_sys::INTEGER(how)) };
+    let populate = if how == 1 { libc::MAP_POPULATE } else { 0 };
     // SAFETY: a mapping of the file, within whose length we read.
     unsafe {
-        let at = libc::mmap(null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
+        let at = libc::mmap(null_mut(), len, libc::PROT_READ, libc::MAP_SHARED | populate, fd, 0);
+        match how {
+            2 => libc::madvise(at, len, libc::MADV_POPULATE_READ),
+            3 => libc::madvise(at, len, libc::MADV_HUGEPAGE),
+            _ => 0,
+        };
         assert_ne!(at, libc::MAP_FAILED);
         for page in (0..len).step_by(PAGE) {
             std::hint::black_box(at.cast::<u8>().add(page).read_volatile());
