@@ -12,11 +12,20 @@ const NAME: &str = "r.attributes";
 /// Bits of a node's `aux`: R's object bit, which the class attribute restores, and S4's, which nothing else does.
 const OBJECT: u64 = 1;
 const S4: u64 = 2;
+/// Not R's: the value holds, at some depth, what only R can send (an environment, a closure, a promise, an external pointer, a weak reference).
+/// It travels as R's own structure with a reference for each shared part, and cannot be opened from its node.
+pub const STRUCTURE: u64 = 4;
 
 /// The object bits of a value, for its node's `aux`.
 pub fn bits(x: Sexp) -> u64 {
     // SAFETY: an R object.
     unsafe { (u64::from(sys::OBJECT(x.0) != 0) * OBJECT) | (u64::from(sys::IS_S4_OBJECT(x.0) != 0) * S4) }
+}
+
+/// [`STRUCTURE`] if any of these parts has it; for the `aux` of what holds them.
+pub fn structure(out: &Encoder<'_, Session>, parts: impl IntoIterator<Item = NodeId>) -> u64 {
+    let any = parts.into_iter().any(|part| out.written(part).aux & STRUCTURE != 0);
+    if any { STRUCTURE } else { 0 }
 }
 
 /// Writes the attributes of `x`; `None` if it has none.
@@ -32,7 +41,8 @@ pub fn encode(session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Res
         cells.iter().map(|cell| out.encode(Sexp(unsafe { sys::CAR(*cell) }))).collect::<Result<Vec<_>>>()
     })?;
     let payload = serialized::with_bytes(r, names, |bytes| out.payload(bytes))?;
-    let node = Node { length: cells.len() as u64, payload, ..Node::default() };
+    let aux = structure(out, values.iter().copied());
+    let node = Node { length: cells.len() as u64, payload, aux, ..Node::default() };
     out.node(NAME, node, &values).map(Some)
 }
 

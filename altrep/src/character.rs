@@ -40,7 +40,7 @@ impl Shareable<Session> for Characters {
         let facts = if builder.has_na() { Facts::empty() } else { Facts::NO_NA };
         let payload = out.payload_of(&builder.parts(locale::codeset(r)?))?;
         let attributes = attributes::encode(session, x, out)?;
-        let aux = attributes::bits(x);
+        let aux = attributes::bits(x) | attributes::structure(out, attributes);
         out.node(self.name(), Node { length: len as u64, payload, facts, attributes, aux, ..Node::default() }, &[])
     }
 

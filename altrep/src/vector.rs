@@ -44,7 +44,7 @@ impl<E: Element> Shareable<Session> for Vector<E> {
         let facts =
             if session.options.flags.contains(Flags::COPY_ON_WRITE) { facts::<E>(r, x)? } else { Facts::empty() };
         let attributes = attributes::encode(session, x, out)?;
-        let aux = attributes::bits(x);
+        let aux = attributes::bits(x) | attributes::structure(out, attributes);
         out.node(self.name(), Node { length: len as u64, payload, facts, attributes, aux, ..Node::default() }, &[])
     }
 

@@ -24,7 +24,8 @@ impl Shareable<Session> for List {
         let elements =
             (0..list.len(session.r)?).map(|i| out.encode(list.element(session.r, i)?)).collect::<Result<Vec<_>>>()?;
         let attributes = attributes::encode(session, list, out)?;
-        let aux = attributes::bits(list);
+        let parts = elements.iter().copied().chain(attributes);
+        let aux = attributes::bits(list) | attributes::structure(out, parts);
         let node = Node { length: elements.len() as u64, attributes, aux, ..Node::default() };
         out.node(self.name(), node, &elements)
     }

@@ -126,6 +126,11 @@ impl<H: Host> Encoder<'_, H> {
         Ok(payload)
     }
 
+    /// A node that was added.
+    pub fn written(&self, node: NodeId) -> &Node {
+        self.table.node(node)
+    }
+
     /// Adds a node. `strategy` is the name of the caller, whose `open` will be asked for it.
     ///
     /// # Errors
