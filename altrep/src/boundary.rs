@@ -3,7 +3,8 @@
 //! - [`guard`] wraps everything R calls. Inside it code is ordinary Rust: it returns [`Result`], it may panic, its destructors run.
 //! - [`call`] wraps everything of R's that may raise an error. A jump becomes `Err(Failure::Jump)`, which travels up by `?` and goes on as
 //!   R's own jump once `guard` has nothing left to drop.
-//! - What is allocated through `R::keep` stays protected until the outermost `guard` it happened in returns.
+//! - What is allocated through `R::keep` stays protected until the `guard` it happened in returns, or the scope ends. A list of ours does it,
+//!   not R's protect stack: a push there may raise an error, and a [`call`] costs more than all else that is done with a small object.
 //!
 //! R runs on one thread; nothing here is called from another. [`R`] is the proof of it: `guard` makes the only ones.
 
@@ -15,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 
 use crate::condition;
-use crate::sys::{self, SEXP};
+use crate::sys::{self, R_xlen_t, SEXP};
 
 /// We are on R's thread, inside a [`guard`].
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +48,9 @@ impl Failure {
 }
 
 thread_local! {
-    /// How many objects we have on R's protect stack.
-    static KEPT: Cell<c_int> = const { Cell::new(0) };
+    /// A preserved cell with the list of what is kept, and how many of its places are taken.
+    static ROOTS: Cell<SEXP> = const { Cell::new(null_mut()) };
+    static KEPT: Cell<usize> = const { Cell::new(0) };
     /// R's continuation token. One is enough: a jump is always taken up again before the next one begins.
     static TOKEN: Cell<SEXP> = const { Cell::new(null_mut()) };
 }
@@ -60,6 +62,13 @@ pub(crate) fn init() {
     // SAFETY: as above.
     unsafe { sys::R_PreserveObject(token) };
     TOKEN.set(token);
+    // SAFETY: as above; the list is in the cell before anything else is allocated.
+    unsafe {
+        let roots = sys::Rf_cons(sys::R_NilValue, sys::R_NilValue);
+        sys::R_PreserveObject(roots);
+        sys::SETCAR(roots, sys::Rf_allocVector(sys::VECSXP, 64));
+        ROOTS.set(roots);
+    }
     std::panic::set_hook(Box::new(|_| {}));
 }
 
@@ -75,7 +84,7 @@ pub fn guard<T>(body: impl FnOnce(R) -> Result<T>) -> T {
         Ok(Err(failure)) => failure,
         Err(panic) => Failure::new("internal", format!("cowshed has a bug: {}", text(&*panic))),
     };
-    KEPT.set(before);
+    release(before);
     raise(failure)
 }
 
@@ -97,21 +106,50 @@ fn text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without a message")
 }
 
-/// Pops what was kept since there were `before`.
-fn release(before: c_int) {
-    // SAFETY: exactly these were pushed by `keep` since, and everything is popped in order.
-    unsafe { sys::Rf_unprotect(KEPT.get() - before) };
+/// Lets go of what was kept since there were `before`.
+fn release(before: usize) {
+    let list = roots();
+    for i in before..KEPT.get() {
+        // SAFETY: a place of the list; nothing can fail.
+        unsafe { sys::SET_VECTOR_ELT(list, i as R_xlen_t, sys::R_NilValue) };
+    }
     KEPT.set(before);
 }
 
+fn roots() -> SEXP {
+    // SAFETY: the cell that `init` made.
+    unsafe { sys::CAR(ROOTS.get()) }
+}
+
+/// A longer list of what is kept. `x` is not in it yet.
+#[cold]
+fn grow(r: R, x: SEXP) -> Result<()> {
+    let (old, n) = (roots(), KEPT.get());
+    call(r, || {
+        // SAFETY: `x` is protected meanwhile, and the new list is not allocated beside anything else; places of both.
+        unsafe {
+            sys::Rf_protect(x);
+            let list = sys::Rf_allocVector(sys::VECSXP, 2 * n as R_xlen_t);
+            for i in 0..n as R_xlen_t {
+                sys::SET_VECTOR_ELT(list, i, sys::VECTOR_ELT(old, i));
+            }
+            sys::SETCAR(ROOTS.get(), list);
+            sys::Rf_unprotect(1);
+        }
+    })
+}
+
 impl R {
-    /// Protects `x` until the outermost guard, or the scope, ends.
+    /// Protects `x` until the guard, or the scope, ends.
     pub(crate) fn keep(self, x: SEXP) -> Result<SEXP> {
-        call(self, || {
-            // SAFETY: raises an error if the stack is full; inside `call`.
-            unsafe { sys::Rf_protect(x) }
-        })?;
-        KEPT.set(KEPT.get() + 1);
+        let n = KEPT.get();
+        // SAFETY: a list of ours.
+        if n == unsafe { sys::LENGTH(roots()) } as usize {
+            grow(self, x)?;
+        }
+        // SAFETY: a place of the list; nothing can fail.
+        unsafe { sys::SET_VECTOR_ELT(roots(), n as R_xlen_t, x) };
+        KEPT.set(n + 1);
         Ok(x)
     }
 

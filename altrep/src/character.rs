@@ -7,7 +7,6 @@ use cowshed_core::{Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Shareable
 
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
-use crate::object::Object;
 use crate::session::Session;
 use crate::sexp::Sexp;
 use crate::strings::{self, Character};
@@ -48,7 +47,7 @@ impl Shareable<Session> for Characters {
         let r = session.r;
         let view = view(node, from)?;
         let short = view.len() < session.options.min_length;
-        let object = Object::new::<Character>(r, view, from.flags() | Flags::COPY_ON_WRITE)?;
+        let object = session.object::<Character>(view, from.flags() | Flags::COPY_ON_WRITE)?;
         let x = Sexp(if short { strings::copy(r, object)? } else { object.sexp() });
         attributes::restore(session, x, node, from)?;
         Ok(x)
@@ -62,7 +61,7 @@ impl Shareable<Session> for Characters {
         if !from.flags().contains(Flags::COPY_ON_WRITE) {
             session.note_strings();
         }
-        let x = Object::new::<Character>(session.r, view, from.flags() | Flags::COPY_ON_WRITE)?;
+        let x = session.object::<Character>(view, from.flags() | Flags::COPY_ON_WRITE)?;
         let x = Sexp(x.sexp());
         attributes::take_over(session, original, x, node, from)?;
         Ok(x)

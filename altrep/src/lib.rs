@@ -16,6 +16,7 @@ mod class;
 mod condition;
 pub mod element;
 mod hooks;
+mod keeper;
 mod layout;
 mod locale;
 pub mod memory;

@@ -12,6 +12,7 @@ use libR_sys::SEXPREC;
 
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
+use crate::keeper::Keeper;
 use crate::sys::{self, R_altrep_class_t, R_xlen_t, SEXP, SexpType};
 use crate::view::View;
 use crate::{layout, references};
@@ -73,6 +74,25 @@ impl Object {
         Self::around::<K>(r, pointer, flags)
     }
 
+    /// The same, the view being one of a keeper's.
+    pub(crate) fn kept<K: Kind>(r: R, keeper: Keeper, view: View, flags: Flags) -> Result<Object> {
+        let view = keeper.take(view);
+        let class = class_of::<K>();
+        let (x, pointer) = call(r, || {
+            // SAFETY: allocations, inside `call`; the pointer is protected until the new object has it.
+            unsafe {
+                let pointer = sys::Rf_protect(keeper.pointer_to(view));
+                let x = sys::R_new_altrep(class, pointer, flag_object(flags));
+                sys::MARK_NOT_MUTABLE(x);
+                sys::Rf_unprotect(1);
+                (x, pointer)
+            }
+        })?;
+        r.keep(x)?;
+        layout::check(x, pointer);
+        Ok(Object(x))
+    }
+
     /// Another object with the same view behind it, for R to write to.
     ///
     /// Until R does, it refers to itself: R must not take it for a value that nobody needs and compute in it. From its first write on
@@ -107,7 +127,7 @@ impl Object {
     }
 
     fn around<K: Kind>(r: R, pointer: SEXP, flags: Flags) -> Result<Object> {
-        let class = R_altrep_class_t { ptr: CLASSES[K::TYPE as usize].load(Ordering::Relaxed) };
+        let class = class_of::<K>();
         // SAFETY: a class of ours; allocation.
         let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, flag_object(flags)) })?;
         r.keep(x)?;
@@ -192,6 +212,10 @@ impl Object {
         // SAFETY: an R object.
         unsafe { sys::MARK_NOT_MUTABLE(self.0) };
     }
+}
+
+fn class_of<K: Kind>() -> R_altrep_class_t {
+    R_altrep_class_t { ptr: CLASSES[K::TYPE as usize].load(Ordering::Relaxed) }
 }
 
 fn is_ours(x: SEXP) -> bool {

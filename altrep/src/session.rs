@@ -5,7 +5,11 @@ use std::cell::Cell;
 use cowshed_core::{Flags, Host};
 
 use crate::boundary::{Failure, R, Result, call};
+use crate::element::Kind;
+use crate::keeper::Keeper;
+use crate::object::Object;
 use crate::sexp::Sexp;
+use crate::view::View;
 use crate::{condition, options, sys};
 
 /// One call of share(), or one reference being opened.
@@ -19,6 +23,8 @@ pub struct Session {
     attributes: Cell<u32>,
     /// A character vector was to be written through, which it cannot be.
     strings: Cell<bool>,
+    /// What the views that are made now belong to, inside a container.
+    keeper: Cell<Option<Keeper>>,
 }
 
 /// The arguments of share().
@@ -58,7 +64,7 @@ impl ShareOptions {
 impl Session {
     /// With these options.
     pub fn new(r: R, options: ShareOptions) -> Self {
-        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false) }
+        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false), keeper: Cell::new(None) }
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.
@@ -67,6 +73,34 @@ impl Session {
         let value = body();
         self.attributes.set(self.attributes.get() - 1);
         value
+    }
+
+    /// Runs `body`, in which the parts of a container are made: their views belong together.
+    ///
+    /// # Errors
+    /// Those of `body`, or out of memory.
+    pub fn together<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.keeper.get().is_some() {
+            return body();
+        }
+        // Protected by the scope that we are called in, which outlives `body`.
+        self.together_with(Keeper::new(self.r)?, body)
+    }
+
+    /// The same with a keeper that there is, and that stays while `body` runs.
+    pub(crate) fn together_with<T>(&self, keeper: Keeper, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = self.keeper.replace(Some(keeper));
+        let made = body();
+        self.keeper.set(before);
+        made
+    }
+
+    /// A new shared vector.
+    pub(crate) fn object<K: Kind>(&self, view: View, flags: Flags) -> Result<Object> {
+        match self.keeper.get() {
+            Some(keeper) => Object::kept::<K>(self.r, keeper, view, flags),
+            None => Object::new::<K>(self.r, view, flags),
+        }
     }
 
     /// Notes a character vector that was to be written through.
@@ -111,8 +145,9 @@ impl Host for Session {
         Some(value.0 as usize)
     }
 
-    fn descend(&self) -> Result<()> {
-        self.r.check_stack()
+    fn descend(&self, depth: usize) -> Result<()> {
+        // A look at the stack is dear, and each leaves room for so many levels.
+        if depth % crate::sexp::LEVELS == 0 { self.r.check_stack() } else { Ok(()) }
     }
 
     fn poll(&self) -> Result<()> {

@@ -6,6 +6,9 @@ use crate::boundary::{R, Result, call};
 use crate::element::{Double, plain};
 use crate::sys::{self, R_xlen_t, SEXP, SexpType};
 
+/// Levels of a walk that a look at the stack is good for.
+pub(crate) const LEVELS: usize = 8;
+
 /// An R value.
 ///
 /// - Whatever this crate hands out as one is protected until the call from R that it happened in returns, or is part of something that is.
@@ -36,6 +39,10 @@ impl Sexp {
     /// # Errors
     /// Those of another package's ALTREP.
     pub fn len(self, r: R) -> Result<usize> {
+        if !self.is_altrep() {
+            // SAFETY: an R object; nothing can fail.
+            return Ok(unsafe { sys::Rf_xlength(self.0) } as usize);
+        }
         // SAFETY: an R object.
         call(r, || unsafe { sys::Rf_xlength(self.0) } as usize)
     }
@@ -46,6 +53,10 @@ impl Sexp {
     /// Not a list or no such element: R's own error.
     pub fn element(self, r: R, i: usize) -> Result<Sexp> {
         assert!(self.kind() == sys::VECSXP && i < self.len(r)?, "element {i} of a list that has no such element");
+        if !self.is_altrep() {
+            // SAFETY: a list that has it, and keeps it.
+            return Ok(Sexp(unsafe { sys::VECTOR_ELT(self.0, i as R_xlen_t) }));
+        }
         // SAFETY: a list that has it.
         let element = call(r, || unsafe { sys::VECTOR_ELT(self.0, i as R_xlen_t) })?;
         // An ALTLIST may have made it just now.
@@ -179,10 +190,10 @@ impl R {
         self.keep(value).map(Sexp)
     }
 
-    /// Sees to it that the stack holds another level of a walk, with R's functions below it.
+    /// Sees to it that the stack holds another [`LEVELS`] levels of a walk, with R's functions below it.
     pub(crate) fn check_stack(self) -> Result<()> {
         // SAFETY: raises R's own error about the C stack, which `call` catches.
-        call(self, || unsafe { sys::R_CheckStack2(32 << 10) })
+        call(self, || unsafe { sys::R_CheckStack2(LEVELS * (32 << 10)) })
     }
 
     /// TRUE or FALSE.
@@ -299,8 +310,12 @@ impl R {
     pub fn set_element(self, list: Sexp, i: usize, element: impl FnOnce() -> Result<Sexp>) -> Result<()> {
         self.scope(|| {
             let value = element()?;
-            // SAFETY: R checks type and bounds.
-            call(self, || unsafe { sys::SET_VECTOR_ELT(list.0, i as R_xlen_t, value.0) })?;
+            assert!(
+                list.kind() == sys::VECSXP && !list.is_altrep() && i < list.len(self)?,
+                "no place {i} to set in a list"
+            );
+            // SAFETY: a plain list that has the place; nothing can fail.
+            unsafe { sys::SET_VECTOR_ELT(list.0, i as R_xlen_t, value.0) };
             Ok(())
         })
     }

@@ -6,7 +6,6 @@ use cowshed_core::{Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Payload, 
 
 use crate::boundary::{R, Result, call};
 use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
-use crate::object::Object;
 use crate::session::Session;
 use crate::sexp::Sexp;
 use crate::sys::{self, R_xlen_t};
@@ -53,7 +52,7 @@ impl<E: Element> Shareable<Session> for Vector<E> {
         let x = if len < session.options.min_length {
             Sexp(hooks::copy::<E>(session.r, &view)?)
         } else {
-            Sexp(Object::new::<E>(session.r, view, from.flags())?.sexp())
+            Sexp(session.object::<E>(view, from.flags())?.sexp())
         };
         attributes::restore(session, x, node, from)?;
         Ok(x)
@@ -64,7 +63,7 @@ impl<E: Element> Shareable<Session> for Vector<E> {
         if len < session.options.min_length {
             return Ok(original);
         }
-        let x = Sexp(Object::new::<E>(session.r, view, from.flags())?.sexp());
+        let x = Sexp(session.object::<E>(view, from.flags())?.sexp());
         attributes::take_over(session, original, x, node, from)?;
         Ok(x)
     }
@@ -80,8 +79,12 @@ fn view<E: Element>(node: NodeId, from: &Opener<'_, Session>) -> Result<(View, u
 /// The elements: as they lie in memory, or region by region from an ALTREP that has no pointer, which is never expanded.
 fn payload<E: Element>(r: R, x: Sexp, len: usize, out: &mut Encoder<'_, Session>) -> Result<Payload> {
     let size = size_of::<E::C>();
-    // SAFETY: a vector.
-    let pointer = call(r, || unsafe { sys::DATAPTR_OR_NULL(x.0) })?.cast::<u8>();
+    let pointer = match x.is_altrep() {
+        // SAFETY: a plain vector of this type.
+        false => unsafe { E::data(x.0) }.cast_const().cast::<u8>(),
+        // SAFETY: a vector.
+        true => call(r, || unsafe { sys::DATAPTR_OR_NULL(x.0) })?.cast::<u8>(),
+    };
     if !pointer.is_null() && len > 0 {
         // SAFETY: the vector's own elements, which stay while we read: R runs nothing else but an interrupt check.
         return out.payload(unsafe { std::slice::from_raw_parts(pointer, len * size) });
@@ -103,6 +106,9 @@ fn payload<E: Element>(r: R, x: Sexp, len: usize, out: &mut Encoder<'_, Session>
 
 /// What R knows of the elements without looking at them.
 fn facts<E: Element>(r: R, x: Sexp) -> Result<Facts> {
+    if !x.is_altrep() {
+        return Ok(Facts::empty());
+    }
     // SAFETY: a vector of this type.
     let (sorted, no_na) = call(r, || unsafe { E::known(x.0) })?;
     let mut facts = Facts::empty();

@@ -32,7 +32,7 @@ impl Shareable<Session> for List {
 
     fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let elements: Vec<_> = from.children(node).collect();
-        let list = session.r.list(elements.len(), |i| from.open(elements[i]))?;
+        let list = session.together(|| session.r.list(elements.len(), |i| from.open(elements[i])))?;
         attributes::restore(session, list, node, from)?;
         Ok(list)
     }
@@ -40,9 +40,12 @@ impl Shareable<Session> for List {
     fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let r = session.r;
         let list = r.shallow_duplicate(original)?;
-        for (i, element) in from.children(node).enumerate() {
-            r.set_element(list, i, || from.replace(original.element(r, i)?, element))?;
-        }
+        session.together(|| {
+            for (i, element) in from.children(node).enumerate() {
+                r.set_element(list, i, || from.replace(original.element(r, i)?, element))?;
+            }
+            Ok(())
+        })?;
         Ok(list)
     }
 }

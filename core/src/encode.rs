@@ -55,7 +55,7 @@ impl<H: Host> Encoder<'_, H> {
         if self.depth == DEEPEST {
             return Err(DispatchError::TooDeep { what: self.host.describe(value), deepest: DEEPEST }.into());
         }
-        self.host.descend()?;
+        self.host.descend(self.depth)?;
         self.depth += 1;
         let node = self.registry.choose(self.host, value)?.encode(self.host, value, self);
         self.depth -= 1;

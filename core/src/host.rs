@@ -18,8 +18,9 @@ pub trait Host: Sized {
     /// Equal for two values that are one object, so that a shared part is written once; `None` if that means nothing.
     fn identity(&self, value: Self::Value) -> Option<usize>;
 
-    /// Called before each level of nesting. An error says that the stack would not hold another one.
-    fn descend(&self) -> Result<(), Self::Error> {
+    /// Called before each level of nesting, `depth` levels below the first. An error says that the stack would not hold another one.
+    fn descend(&self, depth: usize) -> Result<(), Self::Error> {
+        let _ = depth;
         Ok(())
     }
 

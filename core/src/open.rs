@@ -62,7 +62,7 @@ impl<'a, H: Host> Opener<'a, H> {
         if self.depth >= DEEPEST.min(self.segment.table().len()) {
             return Err(self.bad(node, "it is nested deeper than a segment can be").into());
         }
-        self.host.descend()?;
+        self.host.descend(self.depth)?;
         self.depth += 1;
         let value = f(strategy, self);
         self.depth -= 1;
