@@ -16,6 +16,14 @@ const S4: u64 = 2;
 /// It travels as R's own structure with a reference for each shared part, and cannot be opened from its node.
 pub const STRUCTURE: u64 = 4;
 
+/// The vector is shorter than whoever shared it wished vectors in shared memory to be.
+pub(crate) const SHORT: u64 = 8;
+
+/// [`SHORT`] for a vector of this length.
+pub(crate) fn short(session: &Session, len: usize) -> u64 {
+    if len < session.options.min_length { SHORT } else { 0 }
+}
+
 /// The object bits of a value, for its node's `aux`.
 pub fn bits(x: Sexp) -> u64 {
     // SAFETY: an R object.

@@ -1,9 +1,8 @@
 //! The strategy of character vectors.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
-use cowshed_core::{Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Shareable};
+use cowshed_core::{ByAddress, Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Shareable};
 
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
@@ -39,14 +38,17 @@ impl Shareable<Session> for Characters {
         let facts = if builder.has_na() { Facts::empty() } else { Facts::NO_NA };
         let payload = out.payload_of(&builder.parts(locale::codeset(r)?))?;
         let attributes = attributes::encode(session, x, out)?;
-        let aux = attributes::bits(x) | attributes::structure(out, attributes);
+        let aux = attributes::bits(x) | attributes::structure(out, attributes) | attributes::short(session, len);
+        if len >= session.options.min_length && !session.options.flags.contains(Flags::COPY_ON_WRITE) {
+            session.note_strings();
+        }
         out.node(self.name(), Node { length: len as u64, payload, facts, attributes, aux, ..Node::default() }, &[])
     }
 
     fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let r = session.r;
         let view = view(node, from)?;
-        let short = view.len() < session.options.min_length;
+        let short = view.len() < session.options.min_length || from.node(node).aux & attributes::SHORT != 0;
         let object = session.object::<Character>(view, from.flags() | Flags::COPY_ON_WRITE)?;
         let x = Sexp(if short { strings::copy(r, object)? } else { object.sexp() });
         attributes::restore(session, x, node, from)?;
@@ -57,9 +59,6 @@ impl Shareable<Session> for Characters {
         let view = view(node, from)?;
         if view.len() < session.options.min_length {
             return Ok(original);
-        }
-        if !from.flags().contains(Flags::COPY_ON_WRITE) {
-            session.note_strings();
         }
         let x = session.object::<Character>(view, from.flags() | Flags::COPY_ON_WRITE)?;
         let x = Sexp(x.sexp());
@@ -108,7 +107,7 @@ fn gather(r: R, x: Sexp, n: usize) -> Result<Builder> {
 }
 
 /// R's strings are unique per content and encoding, so their addresses tell them apart.
-type Known = HashMap<SEXP, u32, BuildHasherDefault<AddressHasher>>;
+type Known = HashMap<SEXP, u32, ByAddress>;
 
 /// Element `i`. Of a plain vector it is that vector's own; of an ALTREP's it is kept while its entry is copied.
 fn string(r: R, x: Sexp, i: usize) -> Result<SEXP> {
@@ -153,22 +152,4 @@ fn translated(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
         return Ok(builder.entry(Entry { mark: Mark::Native, bytes }));
     }
     Ok(builder.entry(Entry { mark: Mark::Utf8, bytes: text }))
-}
-
-/// Spreads addresses: those of R's strings are multiples of 8 that lie close together.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.write_usize(usize::from(*b)));
-    }
-
-    fn write_usize(&mut self, n: usize) {
-        self.0 = (self.0 ^ n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

@@ -11,6 +11,7 @@ use std::ptr::null_mut;
 use crate::boundary::{R, Result, guard};
 use crate::element::{Complex, Double, Element, Integer, Kind, Logical, Raw};
 use crate::hooks::{self, Viewed};
+use crate::lists::{self, List};
 use crate::object::{self, Object};
 use crate::strings::{self, Character};
 use crate::sys::{self, DllInfo, R_altrep_class_t, R_xlen_t, SEXP};
@@ -23,6 +24,7 @@ pub(crate) fn init(_: R, info: *mut DllInfo) -> Result<()> {
     let double = make::<Double>(info);
     make::<Complex>(info);
     make_character(info);
+    make_list(info);
     // SAFETY: classes of ours and functions of the signatures that R's headers declare: `C-unwind` differs from `C` only in that a jump may leave it.
     unsafe {
         libR_sys::R_set_altinteger_Is_sorted_method(integer, Some(transmute(is_sorted as Ask)));
@@ -65,6 +67,28 @@ fn make_character(info: *mut DllInfo) {
         libR_sys::R_set_altstring_Elt_method(class, Some(transmute(strings_elt as StringElt)));
         libR_sys::R_set_altstring_Set_elt_method(class, Some(transmute(strings_set_elt as StringSetElt)));
         libR_sys::R_set_altstring_No_NA_method(class, Some(transmute(no_na as Ask)));
+    }
+}
+
+/// Lists have classes from R 4.3 on.
+fn make_list(info: *mut DllInfo) {
+    type Make = unsafe extern "C" fn(*const c_char, *const c_char, *mut DllInfo) -> R_altrep_class_t;
+    type SetElt = unsafe extern "C" fn(R_altrep_class_t, unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> SEXP);
+    type SetSetElt = unsafe extern "C" fn(R_altrep_class_t, unsafe extern "C-unwind" fn(SEXP, R_xlen_t, SEXP));
+    // SAFETY: a C string; R's library is loaded, and its symbols are found by all.
+    let find = |name: &std::ffi::CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    let functions = [c"R_make_altlist_class", c"R_set_altlist_Elt_method", c"R_set_altlist_Set_elt_method"].map(find);
+    if functions.iter().any(|f| f.is_null()) {
+        return;
+    }
+    // SAFETY: the signatures that R's headers declare; C strings, R's own handle of this library, functions of ours.
+    unsafe {
+        let class = transmute::<*mut c_void, Make>(functions[0])(List::CLASS.as_ptr(), PACKAGE, info);
+        common::<List>(class);
+        transmute::<*mut c_void, SetElt>(functions[1])(class, list_elt);
+        transmute::<*mut c_void, SetSetElt>(functions[2])(class, list_set_elt);
+        libR_sys::R_set_altrep_Serialized_state_method(class, Some(transmute(list_state as State)));
+        libR_sys::R_set_altvec_Dataptr_method(class, Some(transmute(list_dataptr as Dataptr)));
     }
 }
 
@@ -218,6 +242,22 @@ unsafe extern "C-unwind" fn extreme_integer<const MAX: bool>(x: SEXP, _na_rm: c_
 unsafe extern "C-unwind" fn extreme_double<const MAX: bool>(x: SEXP, _na_rm: c_int) -> SEXP {
     // SAFETY: as above.
     or_null(guard(|r| hooks::extreme::<Double>(r, of(x), MAX, |v| unsafe { sys::Rf_ScalarReal(v) })))
+}
+
+unsafe extern "C-unwind" fn list_elt(x: SEXP, i: R_xlen_t) -> SEXP {
+    lists::elt(of(x), i)
+}
+
+unsafe extern "C-unwind" fn list_set_elt(x: SEXP, i: R_xlen_t, value: SEXP) {
+    guard(|r| lists::set_elt(r, of(x), i, value));
+}
+
+unsafe extern "C-unwind" fn list_dataptr(x: SEXP, writable: c_int) -> *mut c_void {
+    lists::dataptr(of(x), writable != 0)
+}
+
+unsafe extern "C-unwind" fn list_state(x: SEXP) -> SEXP {
+    or_null(guard(|r| lists::serialized_state(r, of(x))))
 }
 
 unsafe extern "C-unwind" fn strings_elt(x: SEXP, i: R_xlen_t) -> SEXP {

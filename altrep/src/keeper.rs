@@ -38,7 +38,7 @@ impl Keeper {
         Ok(Keeper(pointer))
     }
 
-    /// That of an external pointer which was made with [`Keeper::pointer_to`].
+    /// That which an external pointer has for a tag.
     pub(crate) fn of(pointer: SEXP) -> Option<Keeper> {
         // SAFETY: an external pointer.
         let tag = unsafe { libR_sys::R_ExternalPtrTag(pointer) };

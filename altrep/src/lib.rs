@@ -18,6 +18,7 @@ pub mod element;
 mod hooks;
 mod keeper;
 mod layout;
+pub mod lists;
 mod locale;
 pub mod memory;
 mod object;

@@ -30,7 +30,7 @@ impl Object {
     /// `x`, or the shared vector inside it if `x` is R's wrapper around one (`names<-` and others make them).
     pub(crate) fn find(x: SEXP) -> Option<Object> {
         // SAFETY: `x` is an R object, kept by our caller.
-        if unsafe { sys::ALTREP(x) } == 0 {
+        if unsafe { sys::ALTREP(x) == 0 || sys::TYPEOF(x) as SexpType == sys::VECSXP } {
             return None;
         }
         if is_ours(x) {
@@ -42,6 +42,17 @@ impl Object {
         let ours = unsafe { sys::ALTREP(inner) != 0 && sys::TYPEOF(inner) == sys::TYPEOF(x) } && is_ours(inner);
         // SAFETY: vectors, both.
         (ours && unsafe { sys::Rf_xlength(inner) == sys::Rf_xlength(x) }).then_some(Object(inner))
+    }
+
+    /// `x`, if it is a shared list of ours that opens its elements lazily.
+    pub(crate) fn find_list(x: SEXP) -> Option<Object> {
+        // SAFETY: `x` is an R object, kept by our caller.
+        (unsafe { sys::ALTREP(x) != 0 && sys::TYPEOF(x) as SexpType == sys::VECSXP } && is_ours(x)).then_some(Object(x))
+    }
+
+    /// Whether this R has the class of such objects.
+    pub(crate) fn has_class<K: Kind>() -> bool {
+        !class_of::<K>().ptr.is_null()
     }
 
     /// `x` in a hook of one of our classes, where R has chosen by class.
@@ -162,6 +173,17 @@ impl Object {
     pub(crate) fn set_cache(self, cache: SEXP) {
         // SAFETY: as above; R's write barrier is in the setter.
         unsafe { libR_sys::R_SetExternalPtrProtected(sys::R_altrep_data1(self.0), cache) };
+    }
+
+    /// What the views of a list's elements belong to, once there are any.
+    pub(crate) fn keeper_of_parts(self) -> Option<Keeper> {
+        // SAFETY: data1 of an object of ours is an external pointer.
+        Keeper::of(unsafe { sys::R_altrep_data1(self.0) })
+    }
+
+    pub(crate) fn set_keeper_of_parts(self, keeper: Keeper) {
+        // SAFETY: as above; R's write barrier is in the setter.
+        unsafe { libR_sys::R_SetExternalPtrTag(sys::R_altrep_data1(self.0), keeper.sexp()) };
     }
 
     /// The cache, made by `make` if there is none.

@@ -89,6 +89,7 @@ unsafe extern "C-unwind" {
     pub fn LENGTH(x: SEXP) -> c_int;
     pub fn Rf_getCharCE(x: SEXP) -> c_int;
     pub fn STRING_PTR(x: SEXP) -> *mut SEXP;
+    pub fn DATAPTR_RO(x: SEXP) -> *const c_void;
     pub fn DATAPTR_OR_NULL(x: SEXP) -> *const c_void;
     pub fn INTEGER(x: SEXP) -> *mut c_int;
     pub fn LOGICAL(x: SEXP) -> *mut c_int;

@@ -43,13 +43,13 @@ impl<E: Element> Shareable<Session> for Vector<E> {
         let facts =
             if session.options.flags.contains(Flags::COPY_ON_WRITE) { facts::<E>(r, x)? } else { Facts::empty() };
         let attributes = attributes::encode(session, x, out)?;
-        let aux = attributes::bits(x) | attributes::structure(out, attributes);
+        let aux = attributes::bits(x) | attributes::structure(out, attributes) | attributes::short(session, len);
         out.node(self.name(), Node { length: len as u64, payload, facts, attributes, aux, ..Node::default() }, &[])
     }
 
     fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let (view, len) = view::<E>(node, from)?;
-        let x = if len < session.options.min_length {
+        let x = if len < session.options.min_length || from.node(node).aux & attributes::SHORT != 0 {
             Sexp(hooks::copy::<E>(session.r, &view)?)
         } else {
             Sexp(session.object::<E>(view, from.flags())?.sexp())

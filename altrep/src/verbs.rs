@@ -10,7 +10,7 @@ use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{by_kind, condition, registry, stores, sys};
+use crate::{by_kind, condition, lists, registry, stores, sys};
 
 pub use crate::blank::blank;
 pub use crate::properties::{data_id, properties};
@@ -69,6 +69,13 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
         if shared.view().is_shared() && wish.store.is_null() {
             return share_again(r, x, shared, wish);
         }
+    }
+    if let Some(list) = Object::find_list(x.0)
+        && wish.store.is_null()
+        && wish.flags(list.flags()) == list.flags()
+        && !lists::is_changed(list)
+    {
+        return Ok(x);
     }
     share_new(r, x, wish.store(r)?, wish.options(r)?)
 }

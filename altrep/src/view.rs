@@ -39,6 +39,8 @@ pub(crate) struct View {
     overlay: RefCell<Option<Overlay>>,
     /// Of a character vector only.
     strings: Option<Box<Strings>>,
+    /// Whether somebody could have written to the plain vector or list that a character vector, or a list, reads from.
+    touched: Cell<bool>,
 }
 
 /// What a character vector's view has beside: its parts in the segment, and how far they were looked at.
@@ -50,8 +52,6 @@ struct Strings {
     text: OnceCell<(Text, usize)>,
     /// Elements looked at, repeats counted.
     scanned: Cell<usize>,
-    /// Whether somebody could have written to the plain vector.
-    touched: Cell<bool>,
 }
 
 pub(crate) enum Source {
@@ -90,6 +90,11 @@ impl Span {
         fits.then(|| Span { segment: segment.clone(), node, start, payload: Payload { offset, len: len * size } })
     }
 
+    /// A node of which not the bytes matter but the children.
+    pub(crate) fn of_parts(segment: &Arc<Segment>, node: NodeId) -> Span {
+        Span { segment: segment.clone(), node, start: 0, payload: Payload::default() }
+    }
+
     /// `len` strings of a node from `start` on; `None` if it has no such strings.
     pub(crate) fn of_text(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64) -> Option<(Span, Text)> {
         let whole = segment.table().node(node);
@@ -123,6 +128,7 @@ impl View {
             live: null_mut(),
             overlay: RefCell::default(),
             strings: None,
+            touched: Cell::new(false),
         }
     }
 
@@ -130,6 +136,11 @@ impl View {
     pub(crate) fn of_text(span: Span, text: Text, len: usize) -> View {
         let strings = Strings { text: OnceCell::from((text, span.start as usize)), ..Strings::default() };
         View { strings: Some(Box::new(strings)), ..Self::with(Source::Segment(span), len, Cell::new(null())) }
+    }
+
+    /// Of a list: its elements are made elsewhere.
+    pub(crate) fn of_list(span: Span, len: usize) -> View {
+        Self::with(Source::Segment(span), len, Cell::new(null()))
     }
 
     /// Of a character vector that is in no segment yet.
@@ -197,9 +208,7 @@ impl View {
 
     /// Somebody may write to the plain vector from now on.
     pub(crate) fn touch(&self) {
-        if let Some(s) = &self.strings {
-            s.touched.set(true);
-        }
+        self.touched.set(true);
     }
 
     /// A loose character vector was written to a segment: it reads that from now on.
@@ -209,7 +218,7 @@ impl View {
         if let Some(s) = &self.strings {
             // It was loose, so it had none.
             let _ = s.text.set((text, start));
-            s.touched.set(false);
+            self.touched.set(false);
         }
     }
 
@@ -294,7 +303,7 @@ impl View {
     /// Whether its bytes are no longer those of its segment.
     pub(crate) fn changed(&self) -> bool {
         if let Some(strings) = &self.strings {
-            let text = strings.text.get().filter(|_| strings.touched.get());
+            let text = strings.text.get().filter(|_| self.touched.get());
             return text.is_some_and(|(text, start)| strings::differ(self.data(), text, *start, self.len));
         }
         match (&*self.overlay.borrow(), &*self.source.borrow()) {
@@ -336,8 +345,9 @@ impl View {
         }
     }
 
-    fn is_touched(&self) -> bool {
-        self.strings.as_ref().is_some_and(|s| s.touched.get())
+    /// Whether somebody could have written to what it reads from.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched.get()
     }
 
     /// A duplicate that costs pages, not a copy: a view of the same bytes with an overlay of its own. `None` where a plain copy is

@@ -1,7 +1,7 @@
-//! A list: sharing it is sharing its elements. The list itself stays a plain one, so that replacing an element changes nobody else's.
+//! A list: sharing it is sharing its elements. Replacing an element changes nobody else's list: R does that in a plain copy of the list.
 
 use cowshed_altrep::core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
-use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, inventory, sys};
+use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, inventory, lists, sys};
 
 struct List;
 
@@ -21,8 +21,9 @@ impl Shareable<Session> for List {
     }
 
     fn encode(&self, session: &Session, list: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
-        let elements =
-            (0..list.len(session.r)?).map(|i| out.encode(list.element(session.r, i)?)).collect::<Result<Vec<_>>>()?;
+        let len = list.len(session.r)?;
+        out.expect(len);
+        let elements = (0..len).map(|i| out.encode(list.element(session.r, i)?)).collect::<Result<Vec<_>>>()?;
         let attributes = attributes::encode(session, list, out)?;
         let parts = elements.iter().copied().chain(attributes);
         let aux = attributes::bits(list) | attributes::structure(out, parts);
@@ -31,6 +32,10 @@ impl Shareable<Session> for List {
     }
 
     fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        if let Some(list) = lists::lazy(session, node, from)? {
+            attributes::restore(session, list, node, from)?;
+            return Ok(list);
+        }
         let elements: Vec<_> = from.children(node).collect();
         let list = session.together(|| session.r.list(elements.len(), |i| from.open(elements[i])))?;
         attributes::restore(session, list, node, from)?;
@@ -39,6 +44,10 @@ impl Shareable<Session> for List {
 
     fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let r = session.r;
+        if let Some(list) = lists::lazy(session, node, from)? {
+            attributes::take_over(session, original, list, node, from)?;
+            return Ok(list);
+        }
         let list = r.shallow_duplicate(original)?;
         session.together(|| {
             for (i, element) in from.children(node).enumerate() {

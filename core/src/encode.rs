@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::format::DEEPEST;
-use crate::{Backing, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table};
+use crate::{
+    Backing, ByAddress, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table,
+};
 
 /// Shares a value: chooses strategies, writes, seals. Nothing is left behind on an error.
 ///
@@ -20,7 +22,7 @@ pub fn share<H: Host, B: Backing>(
     let mode = if flags.contains(Flags::COPY_ON_WRITE) { Mode::Frozen } else { Mode::WriteThrough };
     let mut writer = backing.writer(mode)?;
     let mut encoder =
-        Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::new(), depth: 0 };
+        Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::default(), depth: 0 };
     let root = encoder.encode(value)?;
     let table = encoder.table;
     Ok(backing.seal(writer, table, root)?)
@@ -33,7 +35,7 @@ pub struct Encoder<'a, H: Host + 'static> {
     sink: &'a mut dyn Sink,
     table: Table,
     /// Nodes of values met before, by identity.
-    seen: HashMap<usize, NodeId>,
+    seen: HashMap<usize, NodeId, ByAddress>,
     depth: usize,
 }
 
@@ -64,6 +66,12 @@ impl<H: Host> Encoder<'_, H> {
             self.seen.insert(identity, node);
         }
         Ok(node)
+    }
+
+    /// Says that so many values are about to come: memory is asked for once.
+    pub fn expect(&mut self, values: usize) {
+        self.table.expect(values);
+        self.seen.reserve(values);
     }
 
     /// Writes a payload that is in memory.
@@ -127,7 +135,7 @@ impl<H: Host> Encoder<'_, H> {
     }
 
     /// A node that was added.
-    pub fn written(&self, node: NodeId) -> &Node {
+    pub fn written(&self, node: NodeId) -> Node {
         self.table.node(node)
     }
 

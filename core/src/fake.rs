@@ -176,7 +176,7 @@ impl Shareable<Fake> for Numbers {
         if length.checked_mul(8) != Some(payload.len) {
             return Err(from.bad(node, "its length does not fit its payload").into());
         }
-        let bytes = from.segment().frozen(*payload).ok_or_else(|| from.bad(node, "it is not frozen"))?;
+        let bytes = from.segment().frozen(payload).ok_or_else(|| from.bad(node, "it is not frozen"))?;
         let numbers: Vec<_> =
             bytes.chunks_exact(8).map(|n| f64::from_ne_bytes(n.try_into().expect("8 bytes"))).collect();
         Ok(host.numbers(&numbers))

@@ -20,6 +20,7 @@
 //! # Ok::<(), cowshed_core::fake::FakeError>(())
 //! ```
 
+mod address;
 mod dispatch;
 mod encode;
 mod error;
@@ -34,6 +35,7 @@ mod segment;
 mod store;
 mod sys;
 
+pub use address::{AddressHasher, ByAddress};
 pub use dispatch::Registry;
 pub use encode::{Encoder, share};
 pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};

@@ -75,7 +75,7 @@ impl<'a, H: Host> Opener<'a, H> {
     }
 
     /// A node of it.
-    pub fn node(&self, id: NodeId) -> &'a Node {
+    pub fn node(&self, id: NodeId) -> Node {
         self.segment.table().node(id)
     }
 

@@ -107,7 +107,7 @@ impl Shareable<Bytes> for Raw {
     fn open(&self, host: &Bytes, node: NodeId, from: &mut Opener<'_, Bytes>) -> Result<usize, FakeError> {
         let payload = from.node(node).payload;
         let at = from.segment().payload(payload);
-        assert_eq!(at as usize % 64, 0, "a payload is aligned in memory too");
+        assert_eq!(at as usize % 16, 0, "a payload is aligned in memory too");
         // SAFETY: the table was checked, and nobody writes in these tests.
         let bytes = unsafe { std::slice::from_raw_parts(at, payload.len as usize) }.to_vec();
         assert_eq!(from.segment().frozen(payload).is_some(), from.segment().mode() == Mode::Frozen);
@@ -238,7 +238,18 @@ fn payloads_lie_as_the_format_says<B: Backing>(backing: &B, file: impl Fn(&Segme
             continue;
         }
         assert!(payload.offset >= end, "payloads follow one another");
-        assert_eq!(payload.offset % if payload.len >= 32 << 10 { 4096 } else { 64 }, 0, "{payload:?}");
+        assert_eq!(
+            payload.offset
+                % if payload.len >= 32 << 10 {
+                    4096
+                } else if payload.len >= 1 << 10 {
+                    64
+                } else {
+                    16
+                },
+            0,
+            "{payload:?}"
+        );
         if let Some(bytes) = &bytes {
             assert!(bytes[end as usize..payload.offset as usize].iter().all(|b| *b == 0), "gaps are zero");
         }

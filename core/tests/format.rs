@@ -560,7 +560,7 @@ fn a_payload_outside_the_payloads_is_corrupt() {
         (1216, end - 1216 + 8),
         (1217, 24),
         (1220, 24),
-        (1248, 24),
+        (1240, 24),
         (u64::MAX, 24),
         (u64::MAX - 63, 64),
         (u64::MAX - 63, 24),

@@ -11,6 +11,7 @@ mod table;
 pub(crate) use control::Patch;
 pub use control::{Control, TICKET_SLOTS};
 pub use header::{Header, Mode};
+pub(crate) use table::Encoded;
 pub use table::{Facts, Node, NodeId, Payload, Table};
 
 /// Where the control block begins.
@@ -21,6 +22,17 @@ pub(crate) const DATA_AT: u64 = CONTROL_AT + control::LEN as u64;
 pub(crate) const ALIGN: u64 = 64;
 /// Payloads from this size begin at a multiple of [`PAGE`], so that private pages of neighbours do not meet.
 pub(crate) const LARGE: u64 = 32 << 10;
+/// From this size a payload begins on a line of the processor's cache; smaller ones lie close together.
+const MEDIUM: u64 = 1 << 10;
+
+/// What the offset of a payload of `len` bytes is a multiple of.
+pub(crate) fn alignment(len: u64) -> u64 {
+    match len {
+        LARGE.. => PAGE,
+        MEDIUM.. => ALIGN,
+        _ => 16,
+    }
+}
 /// Alignment of large payloads. A constant of the format, not the machine's page size.
 pub(crate) const PAGE: u64 = 4096;
 

@@ -1,6 +1,6 @@
 //! The node table: one node a value, children and attributes by number.
 
-use super::{ALIGN, DATA_AT, Header, LARGE, PAGE, u16_at, u32_at, u64_at};
+use super::{DATA_AT, Header, alignment, u16_at, u32_at, u64_at};
 use crate::FormatError;
 use bitflags::bitflags;
 
@@ -34,7 +34,7 @@ pub struct Payload {
 }
 
 /// One value.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Node {
     /// Which name of the table opens it.
     pub strategy: u16,
@@ -60,18 +60,46 @@ impl Default for NodeId {
     }
 }
 
-/// All nodes of a segment, checked.
+/// All nodes of a segment, checked. As they are in the file: most nodes of a large table are looked at once, or never.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    nodes: Vec<Node>,
-    children: Vec<u32>,
+    nodes: Vec<[u8; NODE_LEN]>,
+    children: Vec<[u8; 4]>,
     names: Vec<Box<str>>,
+}
+
+/// A table as it is written: nodes, children and names, one after the other.
+pub(crate) struct Encoded<'a> {
+    pub(crate) nodes: &'a [u8],
+    pub(crate) children: &'a [u8],
+    pub(crate) names: Vec<u8>,
+}
+
+impl Encoded<'_> {
+    pub(crate) fn parts(&self) -> [&[u8]; 3] {
+        [self.nodes, self.children, &self.names]
+    }
+
+    /// The three counts that the header needs: nodes, children, bytes of names.
+    pub(crate) fn counts(&self) -> [u32; 3] {
+        [(self.nodes.len() / NODE_LEN) as u32, (self.children.len() / 4) as u32, self.names.len() as u32]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    pub(crate) fn crc(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        self.parts().iter().for_each(|part| hasher.update(part));
+        hasher.finalize()
+    }
 }
 
 impl Table {
     /// A node. `id` must come from this table: from its root, children or attributes, which were checked.
-    pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.0 as usize]
+    pub fn node(&self, id: NodeId) -> Node {
+        Node::parse(&self.nodes[id.0 as usize])
     }
 
     /// A node by a number that came from outside.
@@ -92,7 +120,13 @@ impl Table {
     /// The children of a node, in order.
     pub fn children(&self, id: NodeId) -> impl ExactSizeIterator<Item = NodeId> + '_ {
         let node = self.node(id);
-        self.children[node.first_child as usize..][..node.child_count as usize].iter().map(|&c| NodeId(c))
+        self.children[node.first_child as usize..][..node.child_count as usize].iter().map(child)
+    }
+
+    /// Child `i` of a node, if it has so many.
+    pub fn child(&self, id: NodeId, i: usize) -> Option<NodeId> {
+        let node = self.node(id);
+        (i < node.child_count as usize).then(|| child(&self.children[node.first_child as usize + i]))
     }
 
     /// The name of the strategy that opens a node.
@@ -106,16 +140,22 @@ impl Table {
         if node.payload.len > 0 || node.child_count == 0 {
             return Some(node.payload);
         }
-        let payloads = || self.nodes.iter().map(|node| node.payload).filter(|p| p.len > 0);
+        let payloads = || self.nodes.iter().map(|node| Node::parse(node).payload).filter(|p| p.len > 0);
         let offset = payloads().map(|p| p.offset).min().unwrap_or(0);
         let end = payloads().map(|p| p.offset + p.len).max().unwrap_or(0);
         Some(Payload { offset, len: end - offset })
     }
 
     /// The first node of a strategy.
-    pub(crate) fn find(&self, strategy: &str) -> Option<&Node> {
+    pub(crate) fn find(&self, strategy: &str) -> Option<Node> {
         let number = self.names.iter().position(|name| **name == *strategy)?;
-        self.nodes.iter().find(|node| usize::from(node.strategy) == number)
+        self.nodes.iter().map(Node::parse).find(|node| usize::from(node.strategy) == number)
+    }
+
+    /// So many nodes are about to come, all of them children.
+    pub(crate) fn expect(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes + 1);
+        self.children.reserve(nodes);
     }
 
     /// Adds a node with its children; its number.
@@ -123,8 +163,8 @@ impl Table {
         node.strategy = self.name(strategy);
         node.first_child = self.children.len() as u32;
         node.child_count = children.len() as u32;
-        self.children.extend(children.iter().map(|c| c.0));
-        self.nodes.push(node);
+        self.children.extend(children.iter().map(|c| c.0.to_le_bytes()));
+        self.nodes.push(node.bytes());
         NodeId(self.nodes.len() as u32 - 1)
     }
 
@@ -144,30 +184,14 @@ impl Table {
         self.nodes.len() < u32::MAX as usize && self.children.len() < u32::MAX as usize
     }
 
-    /// The table as bytes, and the three counts the header needs: nodes, children, bytes of names.
-    pub(crate) fn bytes(&self) -> (Vec<u8>, [u32; 3]) {
-        let mut b = Vec::with_capacity(self.nodes.len() * NODE_LEN + self.children.len() * 4 + 64);
-        for node in &self.nodes {
-            b.extend(node.strategy.to_le_bytes());
-            b.extend(node.facts.bits().to_le_bytes());
-            b.extend(node.attributes.map_or(0, |a| a.0 + 1).to_le_bytes());
-            for number in [node.length, node.payload.offset, node.payload.len] {
-                b.extend(number.to_le_bytes());
-            }
-            b.extend(node.first_child.to_le_bytes());
-            b.extend(node.child_count.to_le_bytes());
-            b.extend(node.aux.to_le_bytes());
-        }
-        for child in &self.children {
-            b.extend(child.to_le_bytes());
-        }
-        let before = b.len();
+    /// As it is written.
+    pub(crate) fn encoded(&self) -> Encoded<'_> {
+        let mut names = Vec::new();
         for name in &self.names {
-            b.extend((name.len() as u16).to_le_bytes());
-            b.extend(name.as_bytes());
+            names.extend((name.len() as u16).to_le_bytes());
+            names.extend(name.as_bytes());
         }
-        let counts = [self.nodes.len() as u32, self.children.len() as u32, (b.len() - before) as u32];
-        (b, counts)
+        Encoded { nodes: self.nodes.as_flattened(), children: self.children.as_flattened(), names }
     }
 
     /// Checks 3 and 4 of the format page: `bytes` is the whole node table that `header` tells of.
@@ -184,16 +208,12 @@ impl Table {
         }
         let (nodes, rest) = bytes.split_at(header.node_count as usize * NODE_LEN);
         let (children, names) = rest.split_at(header.child_count as usize * 4);
-        let table = Table {
-            names: parse_names(names)?,
-            nodes: nodes.chunks_exact(NODE_LEN).map(parse_node).collect(),
-            children: children.chunks_exact(4).map(|c| u32_at(c, 0)).collect(),
-        };
+        let table = Table { names: parse_names(names)?, nodes: arrays(nodes), children: arrays(children) };
         let is_node = |n: u32| n < header.node_count;
-        if !table.children.iter().all(|&c| is_node(c)) {
+        if !table.children.iter().all(|c| is_node(child(c).0)) {
             return corrupt("a child is not one of its nodes");
         }
-        for node in &table.nodes {
+        for node in table.nodes.iter().map(Node::parse) {
             if node.strategy as usize >= table.names.len() {
                 return corrupt("a node's strategy has no name");
             }
@@ -205,7 +225,7 @@ impl Table {
             }
             let Payload { offset, len } = node.payload;
             let inside = offset >= DATA_AT
-                && offset % if len >= LARGE { PAGE } else { ALIGN } == 0
+                && offset % alignment(len) == 0
                 && offset.checked_add(len).is_some_and(|end| end <= header.table_offset);
             if !(inside || (offset, len) == (0, 0)) {
                 return corrupt("a payload lies outside the payloads");
@@ -215,16 +235,40 @@ impl Table {
     }
 }
 
-fn parse_node(b: &[u8]) -> Node {
-    Node {
-        strategy: u16_at(b, 0),
-        facts: Facts::from_bits_truncate(u16_at(b, 2)),
-        attributes: u32_at(b, 4).checked_sub(1).map(NodeId),
-        length: u64_at(b, 8),
-        payload: Payload { offset: u64_at(b, 16), len: u64_at(b, 24) },
-        first_child: u32_at(b, 32),
-        child_count: u32_at(b, 36),
-        aux: u64_at(b, 40),
+fn arrays<const N: usize>(bytes: &[u8]) -> Vec<[u8; N]> {
+    bytes.chunks_exact(N).map(|b| b.try_into().expect("chunks of N")).collect()
+}
+
+fn child(c: &[u8; 4]) -> NodeId {
+    NodeId(u32::from_le_bytes(*c))
+}
+
+impl Node {
+    fn parse(b: &[u8; NODE_LEN]) -> Node {
+        Node {
+            strategy: u16_at(b, 0),
+            facts: Facts::from_bits_truncate(u16_at(b, 2)),
+            attributes: u32_at(b, 4).checked_sub(1).map(NodeId),
+            length: u64_at(b, 8),
+            payload: Payload { offset: u64_at(b, 16), len: u64_at(b, 24) },
+            first_child: u32_at(b, 32),
+            child_count: u32_at(b, 36),
+            aux: u64_at(b, 40),
+        }
+    }
+
+    fn bytes(&self) -> [u8; NODE_LEN] {
+        let mut b = [0; NODE_LEN];
+        b[0..2].copy_from_slice(&self.strategy.to_le_bytes());
+        b[2..4].copy_from_slice(&self.facts.bits().to_le_bytes());
+        b[4..8].copy_from_slice(&self.attributes.map_or(0, |a| a.0 + 1).to_le_bytes());
+        b[8..16].copy_from_slice(&self.length.to_le_bytes());
+        b[16..24].copy_from_slice(&self.payload.offset.to_le_bytes());
+        b[24..32].copy_from_slice(&self.payload.len.to_le_bytes());
+        b[32..36].copy_from_slice(&self.first_child.to_le_bytes());
+        b[36..40].copy_from_slice(&self.child_count.to_le_bytes());
+        b[40..48].copy_from_slice(&self.aux.to_le_bytes());
+        b
     }
 }
 

@@ -82,7 +82,7 @@ impl Segment {
         NodeId(self.header.root)
     }
 
-    /// Where a payload begins in this process's memory, aligned to 64 bytes; valid while the segment lives. Written only if the segment is
+    /// Where a payload begins in this process's memory, aligned to 16 bytes, if it is long to 64 or 4,096; valid while the segment lives. Written only if the segment is
     /// write-through: others may write at the same time, so a Rust reference to it would promise too much.
     pub fn payload(&self, payload: Payload) -> *const u8 {
         self.bytes.at(payload)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bytes::COPIED;
 use super::{Backing, Bytes, Lines, Segment};
-use crate::format::{ALIGN, DATA_AT, LARGE, PAGE, align_up};
+use crate::format::{ALIGN, DATA_AT, Encoded, LARGE, align_up, alignment};
 use crate::sys::{self, Unnamed};
 use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
 
@@ -24,11 +24,14 @@ pub trait Sink {
     fn append(&mut self, bytes: &[u8]) -> Result<(), CreateError>;
 }
 
+/// Small payloads are written so many bytes at a time: what stays in a core's own cache, and malloc() need not ask the kernel for.
+const GATHERED: usize = 96 << 10;
+
 /// Where the next payload goes, by the rules of the format.
 pub(super) fn place(end: u64, len: u64) -> Payload {
     match len {
         0 => Payload::default(),
-        _ => Payload { offset: align_up(end, if len >= LARGE { PAGE } else { ALIGN }), len },
+        _ => Payload { offset: align_up(end, alignment(len)), len },
     }
 }
 
@@ -76,6 +79,9 @@ impl Writer {
         if self.file.is_none() {
             self.file = Some(self.store.unnamed_file()?);
         }
+        if self.tail.is_empty() {
+            return Ok(());
+        }
         self.write(&self.tail, self.tail_at)?;
         self.tail_at = self.end();
         self.tail.clear();
@@ -100,9 +106,17 @@ impl Writer {
     /// Adds node table and header; what is in a file is complete, but has no name.
     pub(crate) fn finish(mut self, table: Table, root: NodeId) -> Result<Finished, CreateError> {
         self.pad_to(align_up(self.end(), ALIGN));
-        let encoded = table.bytes();
+        let encoded = table.encoded();
         let header = header(self.id, self.mode, self.end(), &encoded, root);
-        self.tail.extend(encoded.0);
+        if encoded.len() < GATHERED {
+            encoded.parts().iter().for_each(|part| self.tail.extend_from_slice(part));
+        } else {
+            for part in encoded.parts() {
+                self.flush()?;
+                self.write(part, self.tail_at)?;
+                self.tail_at += part.len() as u64;
+            }
+        }
         let whole = self.tail_at == 0;
         if whole {
             self.tail[..128].copy_from_slice(&header.bytes());
@@ -134,7 +148,7 @@ impl Sink for Writer {
     fn append(&mut self, bytes: &[u8]) -> Result<(), CreateError> {
         if (bytes.len() as u64) < LARGE {
             self.tail.extend_from_slice(bytes);
-            if self.tail.len() > 1 << 20 {
+            if self.tail.len() > GATHERED {
                 self.flush()?;
             }
             return Ok(());
@@ -147,21 +161,21 @@ impl Sink for Writer {
 }
 
 /// The header of a segment whose node table begins at `table_offset`.
-fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &(Vec<u8>, [u32; 3]), root: NodeId) -> Header {
-    let (bytes, [node_count, child_count, names_len]) = table;
+fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &Encoded<'_>, root: NodeId) -> Header {
+    let [node_count, child_count, names_len] = table.counts();
     Header {
         id,
         mode,
-        file_len: table_offset + bytes.len() as u64,
+        file_len: table_offset + table.len() as u64,
         table_offset,
-        node_count: *node_count,
-        child_count: *child_count,
-        names_len: *names_len,
+        node_count,
+        child_count,
+        names_len,
         root: root.0,
         created: std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs()),
         uid: rustix::process::geteuid().as_raw(),
         pid: rustix::process::getpid().as_raw_nonzero().get() as u32,
-        table_crc: crc32fast::hash(bytes),
+        table_crc: table.crc(),
     }
 }
 
@@ -210,9 +224,9 @@ impl Backing for Heap {
     fn seal(&self, mut writer: HeapWriter, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
         writer.bytes.resize(align_up(writer.bytes.len() as u64, ALIGN) as usize, 0);
         let id = SegmentId::random();
-        let encoded = table.bytes();
+        let encoded = table.encoded();
         let header = header(id, writer.mode, writer.bytes.len() as u64, &encoded, root);
-        writer.bytes.extend(encoded.0);
+        encoded.parts().iter().for_each(|part| writer.bytes.extend_from_slice(part));
         writer.bytes[..128].copy_from_slice(&header.bytes());
         let len = header.file_len;
         let lines = Lines::copied(&writer.bytes).map_err(|source| CreateError::Map { id, len, source })?;
