@@ -15,6 +15,7 @@ mod character;
 mod class;
 mod condition;
 pub mod element;
+mod elsewhere;
 mod hooks;
 mod keeper;
 mod layout;

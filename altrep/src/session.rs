@@ -38,6 +38,8 @@ pub struct ShareOptions {
     pub shared_attributes: bool,
     /// Whether what cannot be shared is an error.
     pub must_work: bool,
+    /// Whether parts that are shared already are written again: for another store.
+    pub afresh: bool,
 }
 
 impl ShareOptions {
@@ -52,12 +54,13 @@ impl ShareOptions {
             min_length: options::min_length(r)?,
             shared_attributes: options::shared_attributes(r)?,
             must_work: options::must_work(r)?,
+            afresh: false,
         })
     }
 
     /// For what R's hooks make, where the options have no say: whatever can be shared is.
     pub(crate) fn in_hook(flags: Flags) -> Self {
-        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false }
+        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false, afresh: false }
     }
 }
 
@@ -73,6 +76,12 @@ impl Session {
         let value = body();
         self.attributes.set(self.attributes.get() - 1);
         value
+    }
+
+    /// The flags of what is made of a vector of this type.
+    pub(crate) fn flags_for(&self, kind: sys::SexpType) -> Flags {
+        // Character vectors are never written through.
+        if kind == sys::STRSXP { self.options.flags | Flags::COPY_ON_WRITE } else { self.options.flags }
     }
 
     /// Runs `body`, in which the parts of a container are made: their views belong together.
