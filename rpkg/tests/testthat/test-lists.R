@@ -29,7 +29,7 @@ test_that("a shared list is the same list, here and elsewhere, for every functio
     for (look in list(
       length, names, function(x) x[2:4], function(x) x$b, function(x) x[["a"]][3], function(x) rev(x), function(x) lapply(x, length), function(x) unlist(x[1:2]),
       function(x) c(x, 1), function(x) rapply(x, mean, "numeric", how = "replace"), function(x) Filter(is.numeric, x), str, function(x) mapply(identical, x, l),
-      function(x) do.call(list, x, quote = TRUE), function(x) rlang::hash(x), function(x) for (e in x) e, function(x) unclass(x), function(x) x[-1], function(x) x[["c"]],
+      function(x) do.call(list, x, quote = TRUE), function(x) for (e in x) e, function(x) unclass(x), function(x) x[-1], function(x) x[["c"]],
       function(x) is.list(x), function(x) vapply(x, typeof, ""), function(x) rbind(x, x), function(x) stack(x[1]), function(x) as.environment(x[1]), function(x) utils::head(x, 2)
     )) {
       expect_identical(suppressWarnings(capture(look(back))), suppressWarnings(capture(look(l))))
