@@ -11,11 +11,14 @@ pub mod attributes;
 mod blank;
 pub mod boundary;
 mod by_value;
+pub mod cells;
 mod character;
 mod class;
 mod condition;
 pub mod element;
+mod environment;
 mod hooks;
+mod in_place;
 mod layout;
 mod locale;
 pub mod memory;
@@ -24,7 +27,7 @@ mod options;
 mod properties;
 mod reference;
 mod references;
-mod serialized;
+pub mod serialized;
 mod session;
 mod sexp;
 mod stores;
@@ -32,9 +35,11 @@ mod strings;
 mod subset;
 pub mod sys;
 mod text;
+mod unshare;
 mod vector;
 pub mod verbs;
 mod view;
+mod walk;
 
 use std::sync::OnceLock;
 
@@ -66,6 +71,7 @@ pub fn registry() -> &'static Registry<Session> {
 pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::init();
     references::init();
+    environment::init();
     boundary::guard(|r| {
         layout::init(r)?;
         object::init(r)?;

@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 
-use cowshed_core::{Flags, Host};
+use cowshed_core::{Encoder, Flags, Host};
 
 use crate::boundary::{Failure, R, Result, call};
+use crate::in_place::InPlace;
 use crate::sexp::Sexp;
 use crate::{condition, options, sys};
 
 /// One call of share(), or one reference being opened.
-#[derive(Debug)]
 pub struct Session {
     /// We are on R's thread.
     pub r: R,
@@ -19,6 +19,8 @@ pub struct Session {
     attributes: Cell<u32>,
     /// A character vector was to be written through, which it cannot be.
     strings: Cell<bool>,
+    /// If environments are shared too: those that were met.
+    environments: Option<InPlace>,
 }
 
 /// The arguments of share().
@@ -56,9 +58,25 @@ impl ShareOptions {
 }
 
 impl Session {
-    /// With these options.
+    /// With these options. Environments are left alone.
     pub fn new(r: R, options: ShareOptions) -> Self {
-        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false) }
+        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false), environments: None }
+    }
+
+    /// A call of share(), which shares environments where they are.
+    pub(crate) fn in_place(r: R, options: ShareOptions, environments: InPlace) -> Self {
+        Session { environments: Some(environments), ..Session::new(r, options) }
+    }
+
+    /// The environments that were met; `None` where they are left alone, as with attributes that are not shared.
+    pub(crate) fn environments(&self) -> Option<&InPlace> {
+        self.environments.as_ref().filter(|_| self.options.shared_attributes || self.attributes.get() == 0)
+    }
+
+    /// Whether what is met now has to be shareable.
+    pub(crate) fn must_work(&self) -> bool {
+        let lenient = self.environments.as_ref().is_some_and(InPlace::is_lenient);
+        self.options.must_work && self.attributes.get() == 0 && !lenient
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.
@@ -81,7 +99,7 @@ impl Session {
 
     /// The error under `mustWork` for a value that can only travel as bytes; NULL is always fine.
     pub(crate) fn refuse_opaque(&self, value: Sexp) -> Result<()> {
-        if !self.options.must_work || self.attributes.get() > 0 || value.is_null() {
+        if !self.must_work() || value.is_null() || value.is_null_of_s4() {
             return Ok(());
         }
         let class = value.class(self.r)?;
@@ -113,6 +131,10 @@ impl Host for Session {
 
     fn descend(&self) -> Result<()> {
         self.r.check_stack()
+    }
+
+    fn finish(&self, out: &mut Encoder<'_, Session>) -> Result<()> {
+        self.write_environments(out)
     }
 
     fn poll(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::format::DEEPEST;
 use crate::{Backing, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table};
 
-/// Shares a value: chooses strategies, writes, seals. Nothing is left behind on an error.
+/// Shares a value: chooses strategies, writes, lets the host [finish](Host::finish), seals. Nothing is left behind on an error.
 ///
 /// # Errors
 /// The host's: no strategy, no room, or interrupted.
@@ -22,6 +22,7 @@ pub fn share<H: Host, B: Backing>(
     let mut encoder =
         Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::new(), depth: 0 };
     let root = encoder.encode(value)?;
+    host.finish(&mut encoder)?;
     let table = encoder.table;
     Ok(backing.seal(writer, table, root)?)
 }

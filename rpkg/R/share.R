@@ -116,7 +116,7 @@ is.shared <- function(x, ..., depth = 0, showAttributes = FALSE) {
 }
 
 shared_parts <- function(x, depth) {
-  if (depth == 0 || !has_parts(x) || is.list(x) && !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
+  if (depth == 0 || !has_parts(x) || !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
   shared_in(x, depth - 1)
 }
 
