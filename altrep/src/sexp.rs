@@ -129,14 +129,33 @@ impl Sexp {
         Ok(format!("<{}>", class.strings(r)?.join(", ")))
     }
 
-    /// Whether it has this class, or one that extends it.
+    /// Whether this is one of the strings of its class attribute; S4's classes extend others without having them there.
     pub(crate) fn inherits(self, r: R, class: &CStr) -> Result<bool> {
-        // SAFETY: an R object.
-        if unsafe { sys::OBJECT(self.0) } == 0 {
+        // SAFETY: an R object and a C string.
+        Ok(call(r, || unsafe { sys::Rf_inherits(self.0, class.as_ptr()) })? != 0)
+    }
+
+    /// Whether it is an S4 object of this class, or of one that extends it.
+    pub(crate) fn extends(self, r: R, class: &CStr) -> Result<bool> {
+        if !self.is_s4() {
             return Ok(false);
         }
-        // SAFETY: an R object and a C string; of an S4 object R looks up the class.
-        Ok(call(r, || unsafe { sys::Rf_inherits(self.0, class.as_ptr()) })? != 0)
+        r.scope(|| {
+            let value = call(r, || {
+                // SAFETY: all is protected while it is needed; a jump restores the protect stack.
+                unsafe {
+                    let class = sys::Rf_protect(sys::Rf_mkString(class.as_ptr()));
+                    let arguments = sys::Rf_protect(sys::Rf_cons(class, sys::R_NilValue));
+                    let arguments = sys::Rf_protect(sys::Rf_cons(quoted(self.0), arguments));
+                    let expression = sys::Rf_protect(sys::Rf_lcons(sys::Rf_install(c"inherits".as_ptr()), arguments));
+                    let value = sys::Rf_eval(expression, sys::R_BaseEnv);
+                    sys::Rf_unprotect(4);
+                    value
+                }
+            })?;
+            r.keep(value)?;
+            Ok(Sexp(value).as_flag(r)? == Some(true))
+        })
     }
 
     /// Whether it is the symbol that a slot holds in place of NULL.

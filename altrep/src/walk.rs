@@ -79,9 +79,11 @@ fn counts(r: R, x: Sexp, name: SEXP, value: Sexp, which: Attributes) -> Result<b
 
 /// Whether it is a part of R's object system, such as every reference object carries: nothing that share() would touch.
 pub(crate) fn is_machinery(r: R, x: Sexp) -> Result<bool> {
-    Ok(x.is_s4()
-        && matches!(x.kind(), sys::S4SXP | sys::CLOSXP)
-        && (x.inherits(r, c"classRepresentation")? || x.inherits(r, c"genericFunction")?))
+    match x.kind() {
+        sys::S4SXP => x.extends(r, c"classRepresentation"),
+        sys::CLOSXP => x.extends(r, c"genericFunction"),
+        _ => Ok(false),
+    }
 }
 
 struct Walk<'a> {
