@@ -7,7 +7,7 @@
 //!
 //! `docs/decisions/environments-in-place.md` says why.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 
 use cowshed_core::{Encoder, Flags, NodeId, Opener};
@@ -23,7 +23,7 @@ use crate::{registry, sys};
 
 /// What a call of share() remembers of the environments it met.
 pub(crate) struct InPlace {
-    stops: Stops,
+    stops: OnceCell<Stops>,
     /// The flags that were asked for, rather than left to the options: a view with others is not what was wanted.
     asked: Flags,
     /// Whether a view is fine in whichever store it is.
@@ -39,7 +39,7 @@ pub(crate) struct InPlace {
 impl InPlace {
     pub(crate) fn new(asked: Flags, any_store: bool) -> Self {
         InPlace {
-            stops: Stops::new(),
+            stops: OnceCell::new(),
             asked,
             any_store,
             met: RefCell::default(),
@@ -69,10 +69,10 @@ impl Session {
         }
         let Some(in_place) = self.environments() else { return Ok(()) };
         if function {
-            for env in in_place.stops.enclosures(r, x)? {
+            for env in in_place.stops().enclosures(r, x)? {
                 in_place.meet(env, false);
             }
-        } else if in_place.stops.has(r, x)? {
+        } else if in_place.stops().has(r, x)? {
             return self.refuse_opaque(x);
         } else {
             in_place.meet(x, must_work);
@@ -116,7 +116,7 @@ impl Session {
 
     fn put_off_outwards(&self, env: Sexp) -> Result<()> {
         let Some(in_place) = self.environments() else { return Ok(()) };
-        for env in in_place.stops.outwards(self.r, env)? {
+        for env in in_place.stops().outwards(self.r, env)? {
             in_place.meet(env, false);
         }
         Ok(())
@@ -232,6 +232,10 @@ impl Session {
 }
 
 impl InPlace {
+    fn stops(&self) -> &Stops {
+        self.stops.get_or_init(Stops::new)
+    }
+
     fn meet(&self, env: Sexp, must_work: bool) {
         if self.met.borrow_mut().insert(env.0 as usize) {
             self.waiting.borrow_mut().push((env, must_work));
