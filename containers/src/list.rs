@@ -43,6 +43,7 @@ impl Shareable<Session> for List {
         for (i, element) in from.children(node).enumerate() {
             r.set_element(list, i, || from.replace(original.element(r, i)?, element))?;
         }
-        if session.options.shared_attributes { attributes::renew(session, list, node, from) } else { Ok(list) }
+        attributes::take_over(session, original, list, node, from)?;
+        Ok(list)
     }
 }

@@ -18,7 +18,8 @@
 #' and `totalSize` is `length * unitSize`. `dataId`, `ownData` and the other flags are there when asked for by name.
 #'
 #' Of a list the answer is a list with the answer for each element, `NULL` for one that is not shared; of an S4 object, for each slot in the
-#' order of [methods::slotNames()]. Setting sets it for each of them.
+#' order of [methods::slotNames()]; of an environment, for each binding, sorted, with `NULL` for an environment within itself and for those
+#' that [share()] leaves alone. Setting sets it for each of them.
 #'
 #' @param x An object.
 #' @param ... Names of properties to read, as they are or as strings; or `name = value` to set. One call does either.
