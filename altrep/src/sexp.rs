@@ -57,8 +57,11 @@ impl Sexp {
         );
         // SAFETY: a list that has it.
         let element = call(r, || unsafe { sys::VECTOR_ELT(self.0, i as R_xlen_t) })?;
-        // An ALTLIST may have made it just now.
-        r.keep(element).map(Sexp)
+        // A plain list has its elements; an ALTLIST may have made this one just now.
+        if self.is_altrep() {
+            r.keep(element)?;
+        }
+        Ok(Sexp(element))
     }
 
     /// An argument that R passed.

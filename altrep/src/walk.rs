@@ -116,27 +116,21 @@ impl Walk<'_> {
             Step::Past => return Ok(false),
             Step::Into => {}
         }
-        let r = self.r;
-        if is_machinery(r, x)? {
+        if is_machinery(self.r, x)? {
             return Ok(false);
         }
-        let language = self.reach.language;
-        match x.kind() {
-            sys::VECSXP => return Ok(self.elements(x)? || self.attributes(x)?),
-            sys::EXPRSXP if language => return Ok(self.elements(x)? || self.attributes(x)?),
-            sys::LISTSXP => return Ok(self.cells(x)? || self.attributes(x)?),
-            sys::LANGSXP if language => return Ok(self.cells(x)? || self.attributes(x)?),
-            sys::ENVSXP => {
-                if self.reach.environments {
-                    self.wait_for(x, false)?;
-                }
-                // Attributes of an environment are a part of it.
-                return Ok(false);
-            }
-            sys::CLOSXP if self.reach.environments => self.wait_for(x, true)?,
-            _ => {}
-        }
-        self.attributes(x)
+        let Reach { environments, language, .. } = self.reach;
+        let found = match x.kind() {
+            sys::VECSXP => self.elements(x)?,
+            sys::LISTSXP => self.cells(x)?,
+            sys::EXPRSXP if language => self.elements(x)?,
+            sys::LANGSXP if language => self.cells(x)?,
+            sys::CLOSXP if environments => self.wait_for(x, true)?,
+            // Its attributes are a part of it.
+            sys::ENVSXP => return if environments { self.wait_for(x, false) } else { Ok(false) },
+            _ => false,
+        };
+        Ok(found || self.attributes(x)?)
     }
 
     fn elements(&mut self, x: Sexp) -> Result<bool> {
@@ -179,8 +173,8 @@ impl Walk<'_> {
         Ok(false)
     }
 
-    /// Queues an environment or those of a function; `outwards` with its parents.
-    fn wait_for(&mut self, x: Sexp, outwards: bool) -> Result<()> {
+    /// Queues an environment or those of a function; `outwards` with its parents. Nothing is found by that.
+    fn wait_for(&mut self, x: Sexp, outwards: bool) -> Result<bool> {
         let (r, stops) = (self.r, self.stops.get_or_insert_with(Stops::new));
         let environments = if x.kind() == sys::CLOSXP {
             stops.enclosures(r, x)?
@@ -196,6 +190,6 @@ impl Walk<'_> {
                 self.waiting.push(env);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
