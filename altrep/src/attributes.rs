@@ -1,5 +1,7 @@
 //! Attributes: a node of their own beside the vector they belong to.
 
+use std::ffi::CStr;
+
 use cowshed_core::{Encoder, Node, NodeId, Opener};
 
 use crate::boundary::{R, Result, call};
@@ -37,24 +39,35 @@ pub fn structure(out: &Encoder<'_, Session>, parts: impl IntoIterator<Item = Nod
 }
 
 /// Writes the attributes of `x`; `None` if it has none.
+///
+/// # Errors
+/// Those of their strategies.
 pub fn encode(session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<Option<NodeId>> {
-    let cells = cells(x);
-    if cells.is_empty() {
+    session.in_attributes(|| encode_slots(session, x, out))
+}
+
+/// Writes the slots of an S4 object, which are parts of it as elements are parts of a list; `None` if it has none.
+///
+/// # Errors
+/// Those of their strategies.
+pub fn encode_slots(session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<Option<NodeId>> {
+    let (tags, values): (Vec<_>, Vec<_>) = values(x).unzip();
+    if tags.is_empty() {
         return Ok(None);
     }
     let r = session.r;
-    let names = names(r, &cells)?;
-    let values = session.in_attributes(|| {
-        // SAFETY: cells of a pairlist.
-        cells.iter().map(|cell| out.encode(Sexp(unsafe { sys::CAR(*cell) }))).collect::<Result<Vec<_>>>()
-    })?;
+    let names = names(r, tags.into_iter())?;
+    let values = values.into_iter().map(|value| out.encode(value)).collect::<Result<Vec<_>>>()?;
     let payload = serialized::with_bytes(r, names, |bytes| out.payload(bytes))?;
     let aux = structure(out, values.iter().copied());
-    let node = Node { length: cells.len() as u64, payload, aux, ..Node::default() };
+    let node = Node { length: values.len() as u64, payload, aux, ..Node::default() };
     out.node(NAME, node, &values).map(Some)
 }
 
 /// Gives a new object the attributes its node has.
+///
+/// # Errors
+/// A node that is nonsense, or the errors of their strategies.
 pub fn restore(session: &Session, x: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<()> {
     let r = session.r;
     let whole = from.node(node);
@@ -70,13 +83,10 @@ pub fn restore(session: &Session, x: Sexp, node: NodeId, from: &mut Opener<'_, S
         for (i, value) in values.into_iter().enumerate() {
             r.scope(|| {
                 let value = session.in_attributes(|| from.open(value))?;
-                call(r, || {
-                    // SAFETY: within the names; R checks that name and value fit the object.
-                    unsafe {
-                        let name = sys::R_CHAR(sys::STRING_ELT(names.0, i as R_xlen_t));
-                        sys::Rf_setAttrib(x.0, sys::Rf_install(name), value.0);
-                    }
-                })
+                // SAFETY: within the names.
+                let name =
+                    call(r, || unsafe { sys::Rf_install(sys::R_CHAR(sys::STRING_ELT(names.0, i as R_xlen_t))) })?;
+                set(r, x, name, value)
             })?;
         }
     }
@@ -85,6 +95,50 @@ pub fn restore(session: &Session, x: Sexp, node: NodeId, from: &mut Opener<'_, S
         call(r, || unsafe { sys::Rf_asS4(x.0, 1, 0) })?;
     }
     Ok(())
+}
+
+/// Sets an attribute, or a slot of an S4 object that is nothing but its slots.
+pub(crate) fn set(r: R, x: Sexp, name: SEXP, value: Sexp) -> Result<()> {
+    // A slot may have a name that means something in an attribute; class means the same in both.
+    let slot = x.kind() == sys::S4SXP && !is(name, &[c"class"]);
+    call(r, || {
+        // SAFETY: R checks that name and value fit the object.
+        unsafe {
+            if slot {
+                sys::R_do_slot_assign(x.0, name, value.0);
+            } else {
+                sys::Rf_setAttrib(x.0, name, value.0);
+            }
+        }
+    })
+}
+
+/// `original` with its attributes, or slots, replaced by their stand-ins; itself if none of them has any.
+///
+/// # Errors
+/// As of their strategies.
+pub fn renew(session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+    let r = session.r;
+    let Some(attributes) = from.node(node).attributes else { return Ok(original) };
+    let slots = original.kind() == sys::S4SXP;
+    let mut renewed = original;
+    for (i, (value, (name, own))) in from.children(attributes).zip(values(original)).enumerate() {
+        if !is_sharable(r, original, name, own)? {
+            continue;
+        }
+        let shared =
+            if slots { from.replace(own, value)? } else { session.in_attributes(|| from.replace(own, value))? };
+        if shared == own {
+            continue;
+        }
+        if renewed == original {
+            renewed = r.shallow_duplicate(original)?;
+        }
+        let cell = cells(renewed)[i];
+        // SAFETY: a cell of the copy's own attributes, which are as many.
+        call(r, || unsafe { sys::SETCAR(cell, shared.0) })?;
+    }
+    Ok(renewed)
 }
 
 /// Gives the stand-in `to` the attributes of its original, those that are worth it replaced by views.
@@ -105,7 +159,7 @@ pub fn take_over(
     for (cell, value) in cells(to).into_iter().zip(values) {
         // SAFETY: a cell of a pairlist.
         let (name, own) = unsafe { (sys::TAG(cell), Sexp(sys::CAR(cell))) };
-        if is_structural(r, name)? && !is_long(r, own)? {
+        if !is_sharable(r, original, name, own)? {
             continue;
         }
         r.scope(|| {
@@ -118,11 +172,35 @@ pub fn take_over(
     Ok(())
 }
 
-/// What R itself looks into all the time is not worth sharing.
-fn is_structural(_: R, name: SEXP) -> Result<bool> {
+/// Whether `x` has attributes that share() replaces by their stand-ins, if these have any.
+///
+/// # Errors
+/// Those of another package's ALTREP.
+pub fn any_sharable(r: R, x: Sexp) -> Result<bool> {
+    for (name, value) in values(x) {
+        if is_sharable(r, x, name, value)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether share() replaces this attribute of `x`. What R itself looks into all the time is not worth it.
+pub(crate) fn is_sharable(r: R, x: Sexp, name: SEXP, value: Sexp) -> Result<bool> {
+    if x.kind() == sys::S4SXP {
+        return Ok(!is(name, &[c"class"]));
+    }
+    if is(name, &[c"srcref", c"srcfile", c"wholeSrcref"]) {
+        return Ok(false);
+    }
+    let structural = is(name, &[c"class", c"names", c"levels", c"dim", c"dimnames", c"row.names", c"tsp"]);
+    Ok(!structural || is_long(r, value)?)
+}
+
+fn is(name: SEXP, names: &[&CStr]) -> bool {
     // SAFETY: a symbol's name is a C string.
-    let name = unsafe { std::ffi::CStr::from_ptr(sys::R_CHAR(sys::PRINTNAME(name))) };
-    Ok([c"class", c"names", c"levels", c"dim", c"dimnames", c"tsp"].contains(&name))
+    let name = unsafe { CStr::from_ptr(sys::R_CHAR(sys::PRINTNAME(name))) };
+    names.contains(&name)
 }
 
 /// Names, levels and dimnames from this length on are shared all the same: by value they would travel with every reference.
@@ -146,26 +224,20 @@ pub(crate) fn values(x: Sexp) -> impl Iterator<Item = (SEXP, Sexp)> {
     cells(x).into_iter().map(|cell| unsafe { (sys::TAG(cell), Sexp(sys::CAR(cell))) })
 }
 
-fn cells(x: Sexp) -> Vec<SEXP> {
-    // SAFETY: an R object; attributes are a pairlist that ends in NULL.
-    let mut cell = unsafe { sys::ATTRIB(x.0) };
-    let mut cells = Vec::new();
-    // SAFETY: a constant; then cells of the pairlist.
-    while cell != unsafe { sys::R_NilValue } {
-        cells.push(cell);
-        // SAFETY: as above.
-        cell = unsafe { sys::CDR(cell) };
-    }
-    cells
+/// The cells of the attributes of `x`.
+pub(crate) fn cells(x: Sexp) -> Vec<SEXP> {
+    // SAFETY: an R object; attributes are a pairlist.
+    crate::cells::of(unsafe { sys::ATTRIB(x.0) })
 }
 
-fn names(r: R, cells: &[SEXP]) -> Result<Sexp> {
+/// The names of symbols.
+pub(crate) fn names(r: R, symbols: impl ExactSizeIterator<Item = SEXP>) -> Result<Sexp> {
     // SAFETY: allocation.
-    let names = call(r, || unsafe { sys::Rf_allocVector(sys::STRSXP, cells.len() as R_xlen_t) })?;
+    let names = call(r, || unsafe { sys::Rf_allocVector(sys::STRSXP, symbols.len() as R_xlen_t) })?;
     r.keep(names)?;
-    for (i, cell) in cells.iter().enumerate() {
-        // SAFETY: within its length; tags of attributes are symbols.
-        call(r, || unsafe { sys::SET_STRING_ELT(names, i as R_xlen_t, sys::PRINTNAME(sys::TAG(*cell))) })?;
+    for (i, symbol) in symbols.enumerate() {
+        // SAFETY: within its length.
+        call(r, || unsafe { sys::SET_STRING_ELT(names, i as R_xlen_t, sys::PRINTNAME(symbol)) })?;
     }
     Ok(Sexp(names))
 }

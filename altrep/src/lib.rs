@@ -11,12 +11,15 @@ pub mod attributes;
 mod blank;
 pub mod boundary;
 mod by_value;
+pub mod cells;
 mod character;
 mod class;
 mod condition;
 pub mod element;
 mod elsewhere;
+mod environment;
 mod hooks;
+mod in_place;
 mod keeper;
 mod layout;
 pub mod lists;
@@ -27,7 +30,7 @@ mod options;
 mod properties;
 mod reference;
 mod references;
-mod serialized;
+pub mod serialized;
 mod session;
 mod sexp;
 mod stores;
@@ -35,9 +38,11 @@ mod strings;
 mod subset;
 pub mod sys;
 mod text;
+mod unshare;
 mod vector;
 pub mod verbs;
 mod view;
+mod walk;
 
 use std::sync::OnceLock;
 
@@ -69,6 +74,7 @@ pub fn registry() -> &'static Registry<Session> {
 pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::init();
     references::init();
+    environment::init();
     boundary::guard(|r| {
         layout::init(r)?;
         object::init(r)?;

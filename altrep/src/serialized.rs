@@ -1,7 +1,12 @@
 //! The strategy of last resort: R's own serialization, as bytes in the segment. Such a value travels, but is not shared.
+//!
+//! - What refers to an environment, or to anything else of which there is one, has no bytes: in them it would become another one. Only R itself, in the
+//!   serialization of the whole, can send it.
+//! - R's empty symbol, an argument without a default, has no bytes either: no function can be called with it.
 
 use cowshed_core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
 
+use crate::attributes::STRUCTURE;
 use crate::boundary::{R, Result, call};
 use crate::element::{Raw, plain};
 use crate::session::Session;
@@ -29,11 +34,23 @@ impl Shareable<Session> for Serialized {
 
     fn encode(&self, session: &Session, value: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
         session.refuse_opaque(value)?;
+        if session.put_off_within(value)? {
+            return out.node(self.name(), Node { aux: STRUCTURE, ..Node::default() }, &[]);
+        }
+        if value == Sexp::missing_argument() {
+            return out.node(self.name(), Node::default(), &[]);
+        }
         let payload = with_bytes(session.r, value, |bytes| out.payload(bytes))?;
         out.node(self.name(), Node { length: payload.len, payload, ..Node::default() }, &[])
     }
 
     fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        if from.node(node).aux & STRUCTURE != 0 {
+            return Err(from.bad(node, "it refers to what only R itself can send").into());
+        }
+        if from.node(node).payload.len == 0 {
+            return Ok(Sexp::missing_argument());
+        }
         read(session.r, node, from)
     }
 
@@ -57,7 +74,10 @@ const fn all<const N: usize>() -> [u8; N] {
 }
 
 /// Lends `body` a value's serialization: native byte order, version 3, and data in place of any reference.
-pub(crate) fn with_bytes<T>(r: R, value: Sexp, body: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+///
+/// # Errors
+/// Those of `body`, or out of memory.
+pub fn with_bytes<T>(r: R, value: Sexp, body: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     r.scope(|| {
         let raw =
             by_value::forced(|| evaluate(r, c"function(x) serialize(x, NULL, xdr = FALSE, version = 3L)", value))?;
@@ -68,7 +88,10 @@ pub(crate) fn with_bytes<T>(r: R, value: Sexp, body: impl FnOnce(&[u8]) -> Resul
 }
 
 /// The value that a node's payload serializes.
-pub(crate) fn read(r: R, node: NodeId, from: &Opener<'_, Session>) -> Result<Sexp> {
+///
+/// # Errors
+/// It serializes none.
+pub fn read(r: R, node: NodeId, from: &Opener<'_, Session>) -> Result<Sexp> {
     let payload = from.node(node).payload;
     let start = from.segment().payload(payload);
     // SAFETY: a payload of the checked table.

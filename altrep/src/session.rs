@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
-use cowshed_core::{Flags, Host};
+use cowshed_core::{Encoder, Flags, Host};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::Kind;
+use crate::in_place::InPlace;
 use crate::keeper::Keeper;
 use crate::object::Object;
 use crate::sexp::Sexp;
@@ -13,7 +14,6 @@ use crate::view::View;
 use crate::{condition, options, sys};
 
 /// One call of share(), or one reference being opened.
-#[derive(Debug)]
 pub struct Session {
     /// We are on R's thread.
     pub r: R,
@@ -25,6 +25,8 @@ pub struct Session {
     strings: Cell<bool>,
     /// What the views that are made now belong to, inside a container.
     keeper: Cell<Option<Keeper>>,
+    /// If environments are shared too: those that were met.
+    environments: Option<InPlace>,
 }
 
 /// The arguments of share().
@@ -65,9 +67,32 @@ impl ShareOptions {
 }
 
 impl Session {
-    /// With these options.
+    /// With these options. Environments are left alone.
     pub fn new(r: R, options: ShareOptions) -> Self {
-        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false), keeper: Cell::new(None) }
+        Session {
+            r,
+            options,
+            attributes: Cell::new(0),
+            strings: Cell::new(false),
+            keeper: Cell::new(None),
+            environments: None,
+        }
+    }
+
+    /// A call of share(), which shares environments where they are.
+    pub(crate) fn in_place(r: R, options: ShareOptions, environments: InPlace) -> Self {
+        Session { environments: Some(environments), ..Session::new(r, options) }
+    }
+
+    /// The environments that were met; `None` where they are left alone, as with attributes that are not shared.
+    pub(crate) fn environments(&self) -> Option<&InPlace> {
+        self.environments.as_ref().filter(|_| self.options.shared_attributes || self.attributes.get() == 0)
+    }
+
+    /// Whether what is met now has to be shareable.
+    pub(crate) fn must_work(&self) -> bool {
+        let lenient = self.environments.as_ref().is_some_and(InPlace::is_lenient);
+        self.options.must_work && self.attributes.get() == 0 && !lenient
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.
@@ -124,7 +149,7 @@ impl Session {
 
     /// The error under `mustWork` for a value that can only travel as bytes; NULL is always fine.
     pub(crate) fn refuse_opaque(&self, value: Sexp) -> Result<()> {
-        if !self.options.must_work || self.attributes.get() > 0 || value.is_null() {
+        if !self.must_work() || value.is_null() || value.is_null_of_s4() {
             return Ok(());
         }
         let class = value.class(self.r)?;
@@ -157,6 +182,10 @@ impl Host for Session {
     fn descend(&self, depth: usize) -> Result<()> {
         // A look at the stack is dear, and each leaves room for so many levels.
         if depth % crate::sexp::LEVELS == 0 { self.r.check_stack() } else { Ok(()) }
+    }
+
+    fn finish(&self, out: &mut Encoder<'_, Session>) -> Result<()> {
+        self.write_environments(out)
     }
 
     fn poll(&self) -> Result<()> {

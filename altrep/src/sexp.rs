@@ -23,6 +23,12 @@ impl Sexp {
         Sexp(unsafe { sys::R_NilValue })
     }
 
+    /// R's empty symbol: an argument without a default.
+    pub(crate) fn missing_argument() -> Sexp {
+        // SAFETY: a constant of R's.
+        Sexp(unsafe { sys::R_MissingArg })
+    }
+
     /// R's number of its type, as `SEXPTYPE` in Rinternals.h.
     pub fn kind(self) -> SexpType {
         // SAFETY: an R object.
@@ -47,12 +53,15 @@ impl Sexp {
         call(r, || unsafe { sys::Rf_xlength(self.0) } as usize)
     }
 
-    /// Element `i` of a list; `i` must be below its length.
+    /// Element `i` of a list or expression vector; `i` must be below its length.
     ///
     /// # Errors
-    /// Not a list or no such element: R's own error.
+    /// Those of another package's ALTREP.
     pub fn element(self, r: R, i: usize) -> Result<Sexp> {
-        assert!(self.kind() == sys::VECSXP && i < self.len(r)?, "element {i} of a list that has no such element");
+        assert!(
+            matches!(self.kind(), sys::VECSXP | sys::EXPRSXP) && i < self.len(r)?,
+            "element {i} of a list that has no such element"
+        );
         if !self.is_altrep() {
             // SAFETY: a list that has it, and keeps it.
             return Ok(Sexp(unsafe { sys::VECTOR_ELT(self.0, i as R_xlen_t) }));
@@ -131,8 +140,43 @@ impl Sexp {
         Ok(format!("<{}>", class.strings(r)?.join(", ")))
     }
 
+    /// Whether this is one of the strings of its class attribute; S4's classes extend others without having them there.
+    pub(crate) fn inherits(self, r: R, class: &CStr) -> Result<bool> {
+        // SAFETY: an R object and a C string.
+        Ok(call(r, || unsafe { sys::Rf_inherits(self.0, class.as_ptr()) })? != 0)
+    }
+
+    /// Whether it is an S4 object of this class, or of one that extends it.
+    pub(crate) fn extends(self, r: R, class: &CStr) -> Result<bool> {
+        if !self.is_s4() {
+            return Ok(false);
+        }
+        r.scope(|| {
+            let value = call(r, || {
+                // SAFETY: all is protected while it is needed; a jump restores the protect stack.
+                unsafe {
+                    let class = sys::Rf_protect(sys::Rf_mkString(class.as_ptr()));
+                    let arguments = sys::Rf_protect(sys::Rf_cons(class, sys::R_NilValue));
+                    let arguments = sys::Rf_protect(sys::Rf_cons(quoted(self.0), arguments));
+                    let expression = sys::Rf_protect(sys::Rf_lcons(sys::Rf_install(c"inherits".as_ptr()), arguments));
+                    let value = sys::Rf_eval(expression, sys::R_BaseEnv);
+                    sys::Rf_unprotect(4);
+                    value
+                }
+            })?;
+            r.keep(value)?;
+            Ok(Sexp(value).as_flag(r)? == Some(true))
+        })
+    }
+
+    /// Whether it is the symbol that a slot holds in place of NULL.
+    pub(crate) fn is_null_of_s4(self) -> bool {
+        // SAFETY: a symbol's name is a C string.
+        self.kind() == sys::SYMSXP && unsafe { CStr::from_ptr(sys::R_CHAR(sys::PRINTNAME(self.0))) } == c"\x01NULL\x01"
+    }
+
     /// Whether it is an S4 object.
-    pub(crate) fn is_s4(self) -> bool {
+    pub fn is_s4(self) -> bool {
         // SAFETY: an R object.
         unsafe { sys::IS_S4_OBJECT(self.0) != 0 }
     }
@@ -159,7 +203,10 @@ impl Sexp {
     }
 
     /// The strings of a character vector; nothing of any other.
-    pub(crate) fn strings(self, r: R) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// A string that cannot be translated.
+    pub fn strings(self, r: R) -> Result<Vec<String>> {
         if self.kind() != sys::STRSXP {
             return Ok(Vec::new());
         }
@@ -301,6 +348,16 @@ impl R {
         // SAFETY: an R object.
         let copy = call(self, || unsafe { sys::Rf_shallow_duplicate(list.0) })?;
         self.keep(copy).map(Sexp)
+    }
+
+    /// An S4 object without slots.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn s4(self) -> Result<Sexp> {
+        // SAFETY: allocation.
+        let object = call(self, || unsafe { sys::Rf_allocS4Object() })?;
+        self.keep(object).map(Sexp)
     }
 
     /// Puts what `element` makes at place `i` of a list that nobody else has yet.

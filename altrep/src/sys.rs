@@ -9,9 +9,10 @@
 use std::ffi::{c_char, c_int, c_void};
 
 pub use libR_sys::{
-    ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BlankString, R_CallMethodDef,
-    R_ExternalPtrAddr, R_GlobalEnv, R_NaInt, R_NaReal, R_NaString, R_NilValue, R_altrep_class_t, R_altrep_data1,
-    R_altrep_data2, R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
+    ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BaseNamespace, R_BlankString,
+    R_CallMethodDef, R_EmptyEnv, R_ExternalPtrAddr, R_GlobalEnv, R_MissingArg, R_NaInt, R_NaReal, R_NaString,
+    R_NilValue, R_UnboundValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2, R_set_altrep_data1,
+    R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
 
 /// `SEXPTYPE` of Rinternals.h.
@@ -19,14 +20,23 @@ pub type SexpType = u32;
 pub const NILSXP: SexpType = 0;
 pub const SYMSXP: SexpType = 1;
 pub const LISTSXP: SexpType = 2;
+pub const CLOSXP: SexpType = 3;
+pub const ENVSXP: SexpType = 4;
+pub const PROMSXP: SexpType = 5;
+pub const LANGSXP: SexpType = 6;
 pub const LGLSXP: SexpType = 10;
 pub const INTSXP: SexpType = 13;
 pub const REALSXP: SexpType = 14;
 pub const CPLXSXP: SexpType = 15;
 pub const STRSXP: SexpType = 16;
+pub const DOTSXP: SexpType = 17;
 pub const VECSXP: SexpType = 19;
+pub const EXPRSXP: SexpType = 20;
+pub const BCODESXP: SexpType = 21;
 pub const EXTPTRSXP: SexpType = 22;
+pub const WEAKREFSXP: SexpType = 23;
 pub const RAWSXP: SexpType = 24;
+pub const S4SXP: SexpType = 25;
 
 unsafe extern "C-unwind" {
     // These do not raise errors, but take or give R's enums.
@@ -67,6 +77,20 @@ unsafe extern "C-unwind" {
     pub fn R_CHAR(x: SEXP) -> *const c_char;
     pub fn Rf_setAttrib(x: SEXP, name: SEXP, value: SEXP) -> SEXP;
     pub fn Rf_getAttrib(x: SEXP, name: SEXP) -> SEXP;
+    pub fn R_do_slot_assign(x: SEXP, name: SEXP, value: SEXP) -> SEXP;
+    pub fn Rf_allocS4Object() -> SEXP;
+    pub fn Rf_allocList(n: c_int) -> SEXP;
+    pub fn Rf_inherits(x: SEXP, class: *const c_char) -> c_int;
+    pub fn Rf_installTrChar(name: SEXP) -> SEXP;
+    pub fn R_lsInternal3(env: SEXP, all: c_int, sorted: c_int) -> SEXP;
+    pub fn Rf_findVarInFrame(env: SEXP, name: SEXP) -> SEXP;
+    pub fn Rf_defineVar(name: SEXP, value: SEXP, env: SEXP);
+    pub fn R_BindingIsActive(name: SEXP, env: SEXP) -> c_int;
+    pub fn R_BindingIsLocked(name: SEXP, env: SEXP) -> c_int;
+    pub fn R_LockBinding(name: SEXP, env: SEXP);
+    pub fn R_unLockBinding(name: SEXP, env: SEXP);
+    pub fn R_IsPackageEnv(env: SEXP) -> c_int;
+    pub fn R_IsNamespaceEnv(env: SEXP) -> c_int;
     pub fn Rf_asS4(x: SEXP, yes: c_int, complete: c_int) -> SEXP;
     pub fn SHALLOW_DUPLICATE_ATTRIB(to: SEXP, from: SEXP);
     pub fn Rf_shallow_duplicate(x: SEXP) -> SEXP;

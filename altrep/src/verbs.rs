@@ -6,14 +6,18 @@ use cowshed_core::{Flags, Listed, Mode, Opener, Store, Waiting, share as share_v
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::is_vector;
 use crate::hooks::Viewed;
+use crate::in_place::InPlace;
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
+use crate::walk::{self, Attributes, Reach, Step};
 use crate::{by_kind, condition, lists, registry, stores, sys};
 
 pub use crate::blank::blank;
+pub use crate::environment::listed;
 pub use crate::properties::{data_id, properties};
+pub use crate::unshare::unshare;
 
 /// What share() was asked for. `None` is "not said": R's options() decide, or, for a view, what it is already.
 #[derive(Debug, Clone)]
@@ -39,6 +43,11 @@ impl Wish {
             flags.set(flag, said.unwrap_or(unsaid.contains(flag)));
         }
         flags
+    }
+
+    /// Those that were said.
+    fn asked(&self) -> Flags {
+        FLAGS.into_iter().zip(self.flags).filter_map(|(flag, said)| said.map(|_| flag)).collect()
     }
 
     pub(crate) fn options(&self, r: R) -> Result<ShareOptions> {
@@ -78,21 +87,33 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
     {
         return Ok(x);
     }
-    share_new(r, x, wish.store(r)?, wish.options(r)?)
+    let environments = InPlace::new(wish.asked(), wish.store.is_null());
+    share_with(x, wish.store(r)?, Session::in_place(r, wish.options(r)?, environments))
 }
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
-    let flags = options.flags;
-    if is_vector(x.kind()) && x.len(r)? < options.min_length {
+    share_with(x, store, Session::new(r, options))
+}
+
+fn share_with(x: Sexp, store: Store, session: Session) -> Result<Sexp> {
+    let (r, flags) = (session.r, session.options.flags);
+    if is_vector(x.kind()) && x.len(r)? < session.options.min_length {
         return Ok(x);
     }
-    let session = Session::new(r, options);
     if registry().choose(&session, x)?.is_opaque() {
         session.refuse_opaque(x)?;
+        if !session.put_off_within(x)? {
+            return Ok(x);
+        }
+    }
+    let container = !is_vector(x.kind()) && x.kind() != sys::VECSXP;
+    if container && !session.must_work() && !session.any_new(x)? {
         return Ok(x);
     }
     let segment = share_value(&session, registry(), &Waiting(store), x, flags)?;
-    let shared = Opener::new(&session, registry(), &segment, flags).replace(x, segment.root())?;
+    let mut opener = Opener::new(&session, registry(), &segment, flags);
+    let shared = opener.replace(x, segment.root())?;
+    session.rebind(&mut opener)?;
     session.warn_of_strings()?;
     Ok(shared)
 }
@@ -132,98 +153,13 @@ pub(crate) fn share_plain(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP>
     share_new(r, Sexp(x), stores::usual(r)?, ShareOptions::in_hook(flags)).map(|shared| shared.0)
 }
 
-/// unshare(): the same value with nothing shared in it. A list is copied only as far as something in it is shared.
-///
-/// # Errors
-/// Out of memory, or a view that could not be attached.
-pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
-    let plain = match Object::find(x.0) {
-        Some(shared) => {
-            let copy = by_kind!(shared.kind(), K => K::copy(r, shared)?, return Ok(x));
-            // SAFETY: both R objects. Of a wrapper, the outer attributes are the object's.
-            call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(copy, x.0) })?;
-            Sexp(copy)
-        }
-        None if x.kind() == sys::VECSXP && any_view(r, x)? => {
-            let copy = r.shallow_duplicate(x)?;
-            for i in 0..copy.len(r)? {
-                r.set_element(copy, i, || unshare(r, x.element(r, i)?))?;
-            }
-            copy
-        }
-        None => x,
-    };
-    unshare_attributes(r, plain)
-}
-
-fn unshare_attributes(r: R, x: Sexp) -> Result<Sexp> {
-    let mut shared = Vec::new();
-    for (name, value) in crate::attributes::values(x) {
-        if any_view(r, value)? {
-            shared.push((name, value));
-        }
-    }
-    if shared.is_empty() {
-        return Ok(x);
-    }
-    let copy = r.shallow_duplicate(x)?;
-    for (name, value) in shared {
-        let value = unshare(r, value)?;
-        // SAFETY: R checks that name and value fit.
-        call(r, || unsafe { sys::Rf_setAttrib(copy.0, name, value.0) })?;
-    }
-    Ok(copy)
-}
-
-/// Whether `x` is a view, or has one in its elements or attributes, changed ones included.
-fn any_view(r: R, x: Sexp) -> Result<bool> {
-    if Object::find(x.0).is_some() {
-        return Ok(true);
-    }
-    if x.kind() == sys::VECSXP {
-        r.check_stack()?;
-        for i in 0..x.len(r)? {
-            if r.scope(|| any_view(r, x.element(r, i)?))? {
-                return Ok(true);
-            }
-        }
-    }
-    for (_, value) in crate::attributes::values(x) {
-        if any_view(r, value)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// is.shared(): whether `x`, or anything in it, is in shared memory and as it was shared.
 ///
 /// # Errors
 /// Those of another package's ALTREP list.
 pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
-    if let Some(shared) = Object::find(x.0)
-        && shared.view().is_shared()
-    {
-        return Ok(true);
-    }
-    if x.kind() == sys::VECSXP {
-        r.check_stack()?;
-        for i in 0..x.len(r)? {
-            if r.scope(|| any_shared(r, x.element(r, i)?))? {
-                return Ok(true);
-            }
-        }
-    }
-    if x.is_s4() {
-        r.check_stack()?;
-        // Its slots.
-        for (_, value) in crate::attributes::values(x) {
-            if any_shared(r, value)? {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
+    let reach = Reach { attributes: Attributes::None, environments: true, language: false };
+    walk::any(r, x, reach, |part| Ok(if shared(part).is_some() { Step::Stop } else { Step::Into }))
 }
 
 /// A flag of a shared vector; `None` for what is not shared.

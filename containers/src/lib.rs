@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod closure;
+mod environment;
 mod list;
+mod pairlist;
+mod s4;
 
 /// Referenced by the library, so that the linker keeps this crate and with it the strategies it registers.
 pub fn link() {}

@@ -55,6 +55,7 @@ impl Shareable<Session> for List {
             }
             Ok(())
         })?;
+        attributes::take_over(session, original, list, node, from)?;
         Ok(list)
     }
 }

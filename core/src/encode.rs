@@ -8,7 +8,7 @@ use crate::{
     Backing, ByAddress, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table,
 };
 
-/// Shares a value: chooses strategies, writes, seals. Nothing is left behind on an error.
+/// Shares a value: chooses strategies, writes, lets the host [finish](Host::finish), seals. Nothing is left behind on an error.
 ///
 /// # Errors
 /// The host's: no strategy, no room, or interrupted.
@@ -24,6 +24,7 @@ pub fn share<H: Host, B: Backing>(
     let mut encoder =
         Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::default(), depth: 0 };
     let root = encoder.encode(value)?;
+    host.finish(&mut encoder)?;
     let table = encoder.table;
     Ok(backing.seal(writer, table, root)?)
 }
@@ -155,4 +156,29 @@ impl<H: Host> Encoder<'_, H> {
 fn bytes_of(buffer: &mut [u128]) -> &mut [u8] {
     // SAFETY: any bytes are valid u8s, u8 needs no alignment, and the length is the same memory's.
     unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), size_of_val(buffer)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+    use crate::fake::{Fake, registry};
+    use crate::{Flags, Heap, open};
+
+    #[test]
+    fn what_is_put_off_is_written_after_the_value_into_the_same_segment_and_once() {
+        let host = Fake::default();
+        let (both, late) = (host.numbers(&[1.0, 2.0]), host.numbers(&[3.0]));
+        let value = host.list(&[both]);
+        host.put_off(host.list(&[both, late]));
+        let segment = share(&host, registry(), &Heap, value, Flags::default()).unwrap();
+        assert_eq!(segment.table().len(), 4);
+        assert_eq!(host.show(open(&host, registry(), &segment, segment.root()).unwrap()), "[[1, 2]]");
+    }
+
+    #[test]
+    fn an_error_in_what_is_put_off_is_the_error_of_the_whole() {
+        let host = Fake::default();
+        host.put_off(host.odd());
+        share(&host, registry(), &Heap, host.numbers(&[1.0]), Flags::default()).unwrap_err();
+    }
 }

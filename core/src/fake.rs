@@ -24,6 +24,8 @@ enum Thing {
 #[derive(Default)]
 pub struct Fake {
     arena: RefCell<Vec<Thing>>,
+    /// Written after the value that is shared.
+    put_off: RefCell<Vec<Value>>,
     /// `poll` fails when this many polls are left; `None` never.
     interrupt_after: Cell<Option<u32>>,
 }
@@ -71,6 +73,11 @@ impl Fake {
     /// A value nobody can share.
     pub fn odd(&self) -> Value {
         self.push(Thing::Odd)
+    }
+
+    /// Has a value written after the one that is shared.
+    pub fn put_off(&self, value: Value) {
+        self.put_off.borrow_mut().push(value);
     }
 
     /// Makes the `n`th poll from now an interrupt.
@@ -130,6 +137,13 @@ impl Host for Fake {
 
     fn identity(&self, value: Value) -> Option<usize> {
         Some(value.0)
+    }
+
+    fn finish(&self, out: &mut Encoder<'_, Self>) -> Result<(), FakeError> {
+        for value in self.put_off.take() {
+            out.encode(value)?;
+        }
+        Ok(())
     }
 
     fn poll(&self) -> Result<(), FakeError> {

@@ -24,6 +24,16 @@ pub trait Host: Sized {
         Ok(())
     }
 
+    /// Called once, when the value that share() was given is written: for what strategies put off meanwhile, so that values that contain one another
+    /// need no recursion. What it encodes becomes further nodes of the same segment.
+    ///
+    /// # Errors
+    /// Those of the strategies; nothing is left behind.
+    fn finish(&self, out: &mut Encoder<'_, Self>) -> Result<(), Self::Error> {
+        let _ = out;
+        Ok(())
+    }
+
     /// Called now and then during long work. An error ends the work and leaves nothing behind.
     fn poll(&self) -> Result<(), Self::Error>;
 }

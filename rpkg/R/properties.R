@@ -18,7 +18,8 @@
 #' and `totalSize` is `length * unitSize`. `dataId`, `ownData` and the other flags are there when asked for by name.
 #'
 #' Of a list the answer is a list with the answer for each element, `NULL` for one that is not shared; of an S4 object, for each slot in the
-#' order of [methods::slotNames()]. Setting sets it for each of them.
+#' order of [methods::slotNames()]; of an environment, for each binding, sorted, with `NULL` for an environment within itself and for those
+#' that [share()] leaves alone. Setting sets it for each of them.
 #'
 #' @param x An object.
 #' @param ... Names of properties to read, as they are or as strings; or `name = value` to set. One call does either.
@@ -74,11 +75,18 @@ setSharedObjectProperty <- function(x, property, value) {
   invisible(of_vectors(x, set_properties, values))
 }
 
-# `f(x, argument)` of a vector; of a list or S4 object, what `f` says of all that is in it.
-of_vectors <- function(x, f, argument) if (has_parts(x)) of_vectors_in(x, f, argument) else f(x, argument)
+# `f(x, argument)` of a vector; of a list, environment or S4 object, what `f` says of all that is in it. `within` are the environments that
+# `x` was found in: what contains itself is looked into once.
+of_vectors <- function(x, f, argument, within = list()) {
+  if (has_parts(x)) of_vectors_in(x, f, argument, within) else f(x, argument)
+}
 
-of_vectors_in <- function(x, f, argument) {
-  of_parts(x, function(part) of_vectors(part, f, argument), function(data) f(data, argument))
+of_vectors_in <- function(x, f, argument, within) {
+  if (typeof(x) == "environment") {
+    for (outer in within) if (identical(x, outer)) return(NULL)
+    within <- c(within, x)
+  }
+  of_parts(x, function(part) of_vectors(part, f, argument, within), function(data) f(data, argument))
 }
 
 properties <- function(x) .Call(cs_properties, x)

@@ -5,16 +5,28 @@
 #' and the other process reads the same memory.
 #'
 #' Sharing an object that is shared already, with the same flags, returns it and costs nothing. Sharing a list shares its elements;
-#' the list itself stays a plain one.
+#' the list itself stays a plain one. Sharing an environment or a function changes it in place, see below.
 #'
 #' @details
 #' An argument that is `NULL` (the default) takes its value from the option of the same name, `options(cowshed.copyOnWrite = )` and so
 #' on (see [sharedObjectPkgOptions()]). Without one they are, in order, `TRUE`, `FALSE`, `FALSE`, `TRUE`, `FALSE`, 3, and memory. The
 #' flags of an object that is shared already stay as they are unless an argument says otherwise.
 #'
+#' @section Environments and functions: An environment is shared where it is: what is bound in it is replaced by its shared stand-in, and the same
+#'   environment is returned. So it is with all environments that are found in `x`: as elements, slots or attributes, behind R6 and reference
+#'   class objects, as those of functions (what these captured, with the parents) and of formulas. What they hold is in one segment, once. An error leaves
+#'   all of them as they were.
+#'
+#'   - The workspace, the base and empty environments, namespaces, packages and whatever else is attached are never touched; they travel by name.
+#'   - The parent of an environment is no part of it. Of a function's environment it is.
+#'   - Locks are no hindrance and stay. Active bindings are never called and promises never forced; both stay what they are. A promise that was
+#'     forced, such as an argument that was used, is replaced by its shared value: `substitute()` then gives that.
+#'   - Definitions of classes, generic functions, and the source text of functions are left alone.
+#'
+#'   In another process an environment or function arrives as R sends it, a new one, with a reference for each shared vector in it.
 #' @param x The object: a raw, logical, integer, double, complex or character vector of any length (matrices, arrays, factors, dates and
-#'   other classes on top of them included), or a list of such vectors. What cannot be shared is returned as it is, unless `mustWork` is
-#'   `TRUE`.
+#'   other classes on top of them included), or what holds such vectors: a list, a pairlist, an S4 object, an environment, a function. What cannot
+#'   be shared (symbols, calls, pointers) is returned as it is, unless `mustWork` is `TRUE`.
 #' @param ... For methods. `share(x, ...)` refuses arguments it does not know.
 #' @param copyOnWrite `TRUE`: a change made to the object is seen by nobody else. `FALSE`: every assignment to it changes the shared
 #'   memory, for every process that has it. Character vectors are always copy-on-write; for them `FALSE` gives a warning of class
@@ -23,11 +35,12 @@
 #' @param sharedCopy `TRUE`: what R makes when it duplicates the object (as before the first assignment to a copy) is a new shared object.
 #'   Has a meaning only together with `copyOnWrite = TRUE`.
 #' @param sharedAttributes Whether attributes are shared too. `class`, `dim` and `tsp` never are;
-#'   `names`, `levels` and `dimnames` are from 1,000 elements on.
-#' @param mustWork `TRUE`: an object that cannot be shared is an error.
+#'   `names`, `row.names`, `levels` and `dimnames` are from 1,000 elements on. The slots of an S4 object that is no vector are no attributes.
+#' @param mustWork `TRUE`: an object that cannot be shared is an error, also as an element, a slot, or bound in an environment. A function can be
+#'   shared if its environments hold something that can.
 #' @param minLength Vectors with fewer elements are not shared.
 #' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
-#' @return The shared object.
+#' @return The shared object; an environment or function itself.
 #' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store; the message says how much was
 #'   asked for and how much is free. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
 #'   `cowshed_error_argument`: an argument, or an option that stands for one, is wrong. Nothing is left behind, also after an interrupt.
@@ -46,6 +59,15 @@
 #' counter <- share(numeric(3), copyOnWrite = FALSE)
 #' counter[2] <- 1
 #' counter
+#'
+#' # what a function captured is shared where it is
+#' total <- local({
+#'   big <- rnorm(1e4)
+#'   function() sum(big)
+#' })
+#' share(total)
+#' is.shared(environment(total)$big)
+#' length(serialize(total, NULL))
 #'
 #' \donttest{
 #' # workers receive a reference
@@ -68,8 +90,8 @@ setMethod("share", "ANY", function(x, ..., copyOnWrite = NULL, sharedSubset = NU
 #' Turn a shared object into a plain one
 #'
 #' @param x An object.
-#' @return The same value with nothing shared in it: a copy of what was shared, `x` itself if nothing was. Lists are unshared all the
-#'   way down.
+#' @return The same value with nothing shared in it: a copy of what was shared, `x` itself if nothing was. Lists, pairlists, attributes and slots are
+#'   unshared all the way down. Environments, also those of functions, are unshared in place; those that [share()] leaves alone are left alone.
 #' @seealso [share()], [is.shared()]
 #' @examples
 #' x <- share(1:10)
@@ -83,13 +105,14 @@ unshare <- function(x) .Call(cs_unshare, x)
 #'
 #' @param x An object.
 #' @param ... For methods; `is.shared()` refuses arguments it does not know.
-#' @param depth How far to look into lists and S4 objects: 0 gives one answer, 1 one for each element or slot, 2 also those of its elements
-#'   and slots, and so on.
+#' @param depth How far to look into lists, environments and S4 objects: 0 gives one answer, 1 one for each element, binding or slot, 2 also those of
+#'   its elements, bindings and slots, and so on.
 #' @param showAttributes Whether the answer has, for each attribute `name` of `x`, an attribute `nameShared`. (The slots of an S4 object are
 #'   seen with `depth`.)
-#' @return `TRUE` if `x` is in shared memory and unchanged, or, for a list or S4 object, if anything in it is; else `FALSE`. An object that was
-#'   changed under `copyOnWrite = TRUE` is not shared any more. With a `depth` of 1 or more, lists and S4 objects give a list with the names
-#'   of their elements or slots; the data of an S4 object that is a vector are its slot `.Data`.
+#' @return `TRUE` if `x` is in shared memory and unchanged, or, for a list, environment, function or S4 object, if anything in it is; else `FALSE`. An
+#'   object that was changed under `copyOnWrite = TRUE` is not shared any more. Environments that [share()] leaves alone (the workspace, packages) are
+#'   not looked into, active bindings not called and promises not forced. With a `depth` of 1 or more, lists, environments and S4 objects give a list with
+#'   the names of their elements, bindings (sorted) or slots; the data of an S4 object that is a vector are its slot `.Data`.
 #' @seealso [share()]
 #' @examples
 #' is.shared(1:10)
@@ -116,7 +139,7 @@ is.shared <- function(x, ..., depth = 0, showAttributes = FALSE) {
 }
 
 shared_parts <- function(x, depth) {
-  if (depth == 0 || !has_parts(x) || is.list(x) && !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
+  if (depth == 0 || !has_parts(x) || !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
   shared_in(x, depth - 1)
 }
 

@@ -11,6 +11,14 @@ setClass("Measured", contains = "numeric", slots = c(unit = "character"))
 # A function that is the same wherever it arrives.
 in_global <- as.function(alist(x = , x + 1), envir = globalenv())
 
+# Runs code whose environment has nothing but the workspace behind it. What a function made in a test has behind it is the test.
+apart <- function(code) eval(substitute(code), new.env(parent = globalenv()))
+
+environment_of <- function(...) list2env(list(...), parent = emptyenv())
+
+# The very same environment, or function with it: expect_identical() is content with an equal one.
+expect_itself <- function(x, expected) expect_true(identical(x, expected))
+
 # Of every type and class, all of three elements or more.
 samples <- function() {
   dated <- as.Date("2024-02-28") + 0:5

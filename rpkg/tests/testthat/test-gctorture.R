@@ -24,18 +24,40 @@ exercise <- function(store) {
   setSharedCopy(wrapped, TRUE)
   refused <- tryCatch(share(1:3, copyOnWrite = NA), cowshed_error_argument = function(e) conditionMessage(e))
   unshareable <- tryCatch(share(list(plain, quote(a)), mustWork = TRUE), cowshed_error = function(e) class(e)[1])
+  e <- list2env(list(v = plain, l = list(1:5, plain), m = quote(a + b)), envir = new.env(parent = emptyenv()))
+  e$itself <- e
+  e$f <- as.function(list(quote(v)), envir = e)
+  e$p <- pairlist(a = plain, b = list(plain))
+  e$o <- structure(list(e), env = e, data = plain)
+  delayedAssign("forced", c(plain, 1), assign.env = e)
+  e$forced
+  lockBinding("v", e)
+  share(list(e, e$f), store = store)
+  among <- elsewhere_and_back(e)
+  e$new <- plain * 2
+  share(e, store = store)
+  in_place <- list(e$v, e$l, e$p, e$forced, e$new, is.shared(e$new), attr(e$o, "data"), e$f(), identical(e$itself, e), is.shared(e, depth = 1))
+  unshare(e)
+  in_place <- c(in_place, among, list(e$v, e$l, e$p, is.shared(e)))
+  fit <- share(lm(dist ~ speed, cars), store = store)
+  fitted <- list(coef(fit), is.shared(fit), fit$call)
   lost <- unserialize(serialize(d, NULL))
   list(
     x, y, d, l, f, live, far, drafted, part, unserialize(serialize(drafted, NULL)), unserialize(serialize(y, NULL)),
-    x[c(1, NA, 9)], d[2, ], unshare(l), unshare(wrapped)[90, 2], is.shared(l), getSharedCopy(wrapped), wrapped[[9, 9]],
+    x[c(1, NA, 9)], d[2, ], in_place, fitted, unshare(l), unshare(wrapped)[90, 2], is.shared(l), getSharedCopy(wrapped), wrapped[[9, 9]],
     as.double(f), d + x, cumsum(x), sort(part), lost, refused, unshareable, share(x, sharedCopy = TRUE)
   )
+}
+
+elsewhere_and_back <- function(e) {
+  far <- unserialize(serialize(e, NULL))
+  list(far$v, far$p, far$f(), identical(far$itself, far), is.shared(far))
 }
 
 # In a process of its own, whose heap is small, so that collecting is quick; and which may crash.
 tortured <- function(...) {
   script <- tempfile(fileext = ".R")
-  dump("exercise", script, envir = environment(tortured))
+  dump(c("exercise", "elsewhere_and_back"), script, envir = environment(tortured))
   writeLines(c(
     paste0(".libPaths(", paste(deparse(.libPaths()), collapse = ""), ")"), "library(cowshed)", readLines(script),
     "store <- commandArgs(TRUE)", "expected <- exercise(store)", "stopifnot(identical(exercise(store), expected))", ...,

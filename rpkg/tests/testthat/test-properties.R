@@ -84,7 +84,7 @@ test_that("what cannot be set, or asked for, is an error, and then nothing was s
 })
 
 test_that("what is not shared has none, nor has what was changed", {
-  for (x in list(NULL, 1:10, "a", mean, sum, quote(a), new.env())) {
+  for (x in list(NULL, 1:10, "a", mean, sum, quote(a), globalenv())) {
     expect_null(sharedObjectProperties(x))
     expect_null(sharedObjectProperties(x, length))
     expect_null(sharedObjectProperties(x, copyOnWrite = TRUE))

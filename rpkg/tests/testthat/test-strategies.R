@@ -2,6 +2,9 @@ test_that("every strategy survives the link, and no other is there", {
   # A crate that only registers something is dropped by a linker that sees no reference to it.
   expect_identical(
     cowshed:::strategies(),
-    c("r.character", "r.complex", "r.double", "r.elsewhere", "r.integer", "r.list", "r.logical", "r.raw", "r.serialized")
+    c(
+      "r.S4", "r.character", "r.closure", "r.complex", "r.double", "r.elsewhere", "r.environment", "r.integer", "r.list", "r.logical", "r.pairlist",
+      "r.raw", "r.serialized"
+    )
   )
 })

@@ -68,6 +68,8 @@ entries! {
 
     is_shared(x) |r: R| verbs::any_shared(r, x).and_then(|shared| r.logical(shared));
 
+    bindings(x) |r: R| verbs::listed(r, x).map(|bindings| bindings.unwrap_or(Sexp::null()));
+
     get_flag(x, bit) |r: R| match verbs::flag(x, flag_of(r, bit)?) {
         Some(value) => r.logical(value),
         None => Ok(Sexp::null()),

@@ -1,0 +1,159 @@
+# S4 objects are shared by their slots.
+
+setClass("Series", slots = c(values = "numeric", labels = "character", more = "ANY", none = "NULL", names = "character"))
+setClass("Held", contains = "list", slots = c(note = "numeric"))
+setClass("Keeper", slots = c(env = "environment", f = "function"))
+Account <- setRefClass("Account", fields = list(balance = "numeric", any = "ANY"), methods = list(
+  total = function() sum(balance),
+  deposit = function(x) balance[1] <<- balance[1] + x
+), where = globalenv())
+
+series <- function() {
+  new("Series", values = as.double(1:1000), labels = letters, more = list(1:10, NULL, new("Series", values = c(1, 2, 3))), names = c("p", "q", "r"))
+}
+
+test_that("an S4 object is shared by its slots and stays the same", {
+  plain <- series()
+  x <- share(plain)
+  expect_identical(x, plain)
+  expect_true(validObject(x))
+  expect_identical(
+    is.shared(x, depth = 1), list(values = TRUE, labels = TRUE, more = TRUE, none = FALSE, names = TRUE)
+  )
+  expect_true(is.shared(x@more[[3]]@values))
+  expect_identical(share(plain, mustWork = TRUE), plain)
+  expect_false(is.shared(plain))
+})
+
+test_that("setting a slot changes nobody else's", {
+  plain <- series()
+  x <- share(plain)
+  y <- x
+  y@values[1] <- 0
+  y@labels <- "z"
+  expect_identical(x, plain)
+  expect_true(is.shared(x@values))
+  expect_false(is.shared(y@values))
+})
+
+test_that("sharing an S4 object again gives it back, and unshare() a plain one", {
+  local_store()
+  x <- share(series())
+  y <- share(x)
+  expect_identical(data_id(y@values), data_id(x@values))
+  expect_identical(nrow(listSharedObjects()), 1L)
+  plain <- unshare(x)
+  expect_identical(plain, series())
+  expect_false(is.shared(plain))
+  expect_true(is.shared(x))
+})
+
+test_that("an S4 object that is a list or numbers keeps .Data and slots", {
+  plain <- new("Held", list(1:10, letters), note = c(1, 2, 3))
+  x <- share(plain)
+  expect_identical(x, plain)
+  expect_true(is.shared(x[[1]]))
+  expect_true(is.shared(x@note))
+  expect_identical(x@.Data, plain@.Data)
+  expect_identical(unshare(x), plain)
+  expect_false(is.shared(unshare(x)))
+  numbers <- new("Measured", as.double(1:10), unit = c("a", "b", "c"))
+  y <- share(numbers)
+  expect_identical(y, numbers)
+  expect_true(is.shared(y) && is.shared(y@unit))
+})
+
+test_that("slots may hold environments and functions", {
+  e <- environment_of(v = 1:10)
+  f <- apart({w <- as.double(1:20); function() w})
+  x <- new("Keeper", env = e, f = f)
+  expect_identical(share(x), x)
+  expect_itself(share(x)@env, e)
+  expect_true(is.shared(e$v) && is.shared(environment(f)$w) && is.shared(x))
+  expect_error(share(new("Keeper", env = emptyenv(), f = f), mustWork = TRUE), class = "cowshed_error_unshareable")
+  unshare(x)
+  expect_false(is.shared(e) || is.shared(f))
+})
+
+test_that("minLength and sharedAttributes: slots are parts, not attributes", {
+  x <- share(series(), sharedAttributes = FALSE, minLength = 100)
+  expect_true(is.shared(x@values))
+  expect_false(is.shared(x@labels))
+})
+
+test_that("a reference object is shared in place, and its methods work on it", {
+  x <- Account$new(balance = as.double(1:1e4), any = letters)
+  total <- x$total()
+  y <- share(x, mustWork = TRUE)
+  expect_true(is.shared(x$balance) && is.shared(x$any))
+  expect_identical(x$total(), total)
+  y$deposit(10)
+  expect_identical(x$balance[1], 11)
+  expect_false(is.shared(x$balance))
+  share(x)
+  expect_identical(elsewhere(x)$total(), total + 10)
+  expect_lt(length(serialize(x, NULL)), length(serialize(Account$new(balance = 1, any = ""), NULL)) + 60000)
+  unshare(x)
+  expect_false(is.shared(x))
+  expect_identical(x$total(), total + 10)
+})
+
+test_that("definitions of classes and generic functions are left alone", {
+  for (x in list(getClass("Series"), getClass("Account"), Account$def, methods::show, getGeneric("share"))) {
+    expect_identical(share(x), x)
+    expect_false(is.shared(x))
+    expect_error(share(x, mustWork = TRUE), class = "cowshed_error_unshareable")
+  }
+  x <- Account$new(balance = c(1, 2, 3))
+  share(x)
+  expect_false(is.shared(Account$def))
+  expect_false(is.shared(attr(x, ".xData")$.refClassDef))
+})
+
+test_that("sparse matrices compute as before, here and elsewhere", {
+  skip_if_not_installed("Matrix")
+  library(Matrix, warn.conflicts = FALSE)
+  set.seed(2)
+  dense <- matrix(ifelse(runif(2500) < 0.2, round(rnorm(2500), 2), 0), 50, dimnames = list(NULL, paste0("c", 1:50)))
+  plain <- list(c = as(dense, "CsparseMatrix"), t = as(as(dense, "CsparseMatrix"), "TsparseMatrix"))
+  shared <- share(plain)
+  expect_identical(shared, plain)
+  for (type in names(plain)) {
+    a <- plain[[type]]
+    b <- shared[[type]]
+    expect_true(is.shared(b@x) && is.shared(b@i))
+    for (f in list(
+      function(m) t(m), function(m) m %*% m, function(m) crossprod(m), function(m) m + m, function(m) m * 2, function(m) m[3:9, "c5"], function(m) colSums(m),
+      function(m) diag(m), function(m) as.matrix(m), function(m) summary(m),
+      function(m) solve(m + Diagonal(50)), function(m) {m[1, 1] <- 5; m}, function(m) m > 0, function(m) rowMeans(m),
+      function(m) m %*% (1:50)
+    )) {
+      # Where Matrix is attached.
+      environment(f) <- globalenv()
+      expect_equal(f(b), f(a))
+    }
+    expect_identical(b, a)
+  }
+  skip_without_processes()
+  with_new_store({
+    m <- share(unshare(shared$c))
+    got <- run_r({
+      m <- take("m")
+      library(Matrix)
+      answer(list(as.matrix(Matrix::crossprod(m)), cowshed::is.shared(m)))
+    }, dir = put_in(scratch(), m, "m"))
+    expect_ended_well(got)
+    expect_equal(got$answer, list(as.matrix(Matrix::crossprod(plain$c)), TRUE))
+  })
+})
+
+test_that("properties and flags go by slot, through environments", {
+  e <- environment_of(v = 1:10)
+  e$itself <- new("Keeper", env = e, f = mean)
+  x <- share(new("Keeper", env = e, f = mean))
+  expect_identical(
+    sharedObjectProperties(x, length), list(env = list(itself = list(env = NULL, f = NULL), v = 10), f = NULL)
+  )
+  sharedObjectProperties(x, sharedSubset = TRUE)
+  expect_true(getSharedSubset(e$v))
+})
