@@ -5,10 +5,10 @@ use std::ffi::CStr;
 use cowshed_core::{Encoder, Node, NodeId, Opener};
 
 use crate::boundary::{R, Result, call};
-use crate::serialized;
 use crate::session::Session;
 use crate::sexp::Sexp;
-use crate::sys::{self, R_xlen_t, SEXP};
+use crate::symbols;
+use crate::sys::{self, SEXP};
 
 const NAME: &str = "r.attributes";
 /// Bits of a node's `aux`: R's object bit, which the class attribute restores, and S4's, which nothing else does.
@@ -56,9 +56,9 @@ pub fn encode_slots(session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) 
         return Ok(None);
     }
     let r = session.r;
-    let names = names(r, tags.into_iter())?;
+    let names = symbols::payload(r, tags.into_iter())?;
     let values = values.into_iter().map(|value| out.encode(value)).collect::<Result<Vec<_>>>()?;
-    let payload = serialized::with_bytes(r, names, |bytes| out.payload(bytes))?;
+    let payload = out.payload(&names)?;
     let aux = structure(out, values.iter().copied());
     let node = Node { length: values.len() as u64, payload, aux, ..Node::default() };
     out.node(NAME, node, &values).map(Some)
@@ -72,20 +72,16 @@ pub fn restore(session: &Session, x: Sexp, node: NodeId, from: &mut Opener<'_, S
     let r = session.r;
     let whole = from.node(node);
     if let Some(attributes) = whole.attributes {
-        let names = serialized::read(r, attributes, from)?;
-        let values: Vec<_> = from.children(attributes).collect();
-        if from.segment().table().strategy(attributes) != NAME
-            || names.kind() != sys::STRSXP
-            || names.len(r)? != values.len()
-        {
-            return Err(from.bad(attributes, "its attributes have no names").into());
+        let bad = |from: &Opener<'_, Session>| from.bad(attributes, "its attributes have no names");
+        if from.segment().table().strategy(attributes) != NAME {
+            return Err(bad(from).into());
         }
-        for (i, value) in values.into_iter().enumerate() {
+        let values: Vec<_> = from.children(attributes).collect();
+        let names = symbols::read(r, attributes, from)?
+            .filter(|names| names.len() == values.len() && !names.contains(&Sexp::null().0));
+        for (name, value) in names.ok_or_else(|| bad(from))?.into_iter().zip(values) {
             r.scope(|| {
                 let value = session.in_attributes(|| from.open(value))?;
-                // SAFETY: within the names.
-                let name =
-                    call(r, || unsafe { sys::Rf_install(sys::R_CHAR(sys::STRING_ELT(names.0, i as R_xlen_t))) })?;
                 set(r, x, name, value)
             })?;
         }
@@ -228,16 +224,4 @@ pub(crate) fn values(x: Sexp) -> impl Iterator<Item = (SEXP, Sexp)> {
 pub(crate) fn cells(x: Sexp) -> Vec<SEXP> {
     // SAFETY: an R object; attributes are a pairlist.
     crate::cells::of(unsafe { sys::ATTRIB(x.0) })
-}
-
-/// The names of symbols.
-pub(crate) fn names(r: R, symbols: impl ExactSizeIterator<Item = SEXP>) -> Result<Sexp> {
-    // SAFETY: allocation.
-    let names = call(r, || unsafe { sys::Rf_allocVector(sys::STRSXP, symbols.len() as R_xlen_t) })?;
-    r.keep(names)?;
-    for (i, symbol) in symbols.enumerate() {
-        // SAFETY: within its length.
-        call(r, || unsafe { sys::SET_STRING_ELT(names, i as R_xlen_t, sys::PRINTNAME(symbol)) })?;
-    }
-    Ok(Sexp(names))
 }

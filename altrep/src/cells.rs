@@ -1,8 +1,8 @@
 //! Pairlists for safe code.
 
-use crate::attributes;
 use crate::boundary::{R, Result, call};
 use crate::sexp::Sexp;
+use crate::symbols;
 use crate::sys::{self, SEXP};
 
 /// The cells of a pairlist, a call, or `...`; none of NULL.
@@ -36,7 +36,7 @@ pub fn tags(r: R, x: Sexp) -> Result<Sexp> {
         let tag = unsafe { sys::TAG(cell) };
         if tag == none { empty } else { tag }
     };
-    attributes::names(r, of(x.0).into_iter().map(tag))
+    symbols::strings(r, of(x.0).into_iter().map(tag))
 }
 
 /// A pairlist of `n` values, each made by `value`, with these names.

@@ -76,15 +76,18 @@ fn view(node: NodeId, from: &Opener<'_, Session>) -> Result<View> {
 /// Elements looked at before deciding for or against a dictionary.
 const SAMPLE: usize = 4096;
 
+/// Below this length a dictionary is not worth a look.
+const SHORT: usize = 64;
+
 /// All strings of a vector, gathered for writing.
 fn gather(r: R, x: Sexp, n: usize) -> Result<Builder> {
     let mut known = Known::default();
     // A sample spread over the vector decides: at least half of it repeats what was seen before.
-    let sample = n.min(SAMPLE);
+    let sample = if n < SHORT { 0 } else { n.min(SAMPLE) };
     for k in 0..sample {
         known.insert(string(r, x, n / sample * k)?, 0);
     }
-    let dictionary = known.len() * 2 <= sample && n < u32::MAX as usize;
+    let dictionary = sample > 0 && known.len() * 2 <= sample && n < u32::MAX as usize;
     known.clear();
     let mut builder = Builder::new(n, dictionary);
     for i in 0..n {

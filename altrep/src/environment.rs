@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crate::attributes;
 use crate::boundary::{R, Result, call};
 use crate::sexp::Sexp;
+use crate::symbols;
 use crate::sys::{self, R_xlen_t, SEXP};
 
 /// A function of R's that takes an object and gives one. R 4.5 has new names for two of them and means to hide the old ones.
@@ -242,7 +243,7 @@ pub fn listed(r: R, x: Sexp) -> Result<Option<Sexp>> {
         Ok(())
     })?;
     let list = r.list(found.len(), |i| Ok(found[i].1.unwrap_or(Sexp::null())))?;
-    let names = attributes::names(r, found.iter().map(|(name, _)| *name))?;
+    let names = symbols::strings(r, found.iter().map(|(name, _)| *name))?;
     // SAFETY: names of the right number.
     call(r, || unsafe { sys::Rf_setAttrib(list.0, sys::Rf_install(c"names".as_ptr()), names.0) })?;
     Ok(Some(list))

@@ -36,6 +36,7 @@ mod sexp;
 mod stores;
 mod strings;
 mod subset;
+mod symbols;
 pub mod sys;
 mod text;
 mod unshare;
