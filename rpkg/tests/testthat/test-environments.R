@@ -216,14 +216,14 @@ test_that("an error leaves every environment as it was", {
   expect_error(share(list(e, quote(a)), mustWork = TRUE), class = "cowshed_error_unshareable")
   expect_error(share(e, store = "/nonexistent/for/sure"), class = "cowshed_error_store")
   deep <- list(1:3)
-  for (i in 1:1500) deep <- list(deep)
+  for (i in 1:20000) deep <- list(deep)
   inner$s <- deep
   expect_error(share(e), class = "cowshed_error")
+  inner$s <- NULL
   expect_false(is.shared(e$v))
   expect_false(is.shared(inner$v))
   expect_false(is.shared(e))
   expect_identical(nrow(listSharedObjects()), 0L)
-  inner$s <- NULL
   expect_itself(share(e, mustWork = TRUE), e)
   expect_true(is.shared(inner$v))
 })
