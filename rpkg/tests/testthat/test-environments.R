@@ -134,7 +134,8 @@ test_that("an unforced promise stays one, a forced one becomes its value", {
 })
 
 test_that("environments that R finds by their names are left alone", {
-  for (e in list(globalenv(), baseenv(), emptyenv(), topenv(), asNamespace("stats"), as.environment("package:stats"), parent.env(asNamespace("stats")))) {
+  stats <- asNamespace("stats")
+  for (e in list(globalenv(), baseenv(), emptyenv(), topenv(), stats, as.environment("package:stats"), parent.env(stats))) {
     expect_itself(share(e), e)
     expect_false(is.shared(share(e)))
     expect_itself(unshare(e), e)
