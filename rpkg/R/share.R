@@ -20,7 +20,8 @@
 #'   - The workspace, the base and empty environments, namespaces, packages and whatever else is attached are never touched; they travel by name.
 #'   - The parent of an environment is no part of it. Of a function's environment it is.
 #'   - Locks are no hindrance and stay. Active bindings are never called and promises never forced; both stay what they are. A promise that was
-#'     forced, such as an argument that was used, is replaced by its shared value: `substitute()` then gives that.
+#'     forced, such as an argument that was used, is replaced by its shared value: `substitute()` then gives that, and `missing()` of one that
+#'     took its default `FALSE`.
 #'   - Definitions of classes, generic functions, and the source text of functions are left alone.
 #'
 #'   In another process an environment or function arrives as R sends it, a new one, with a reference for each shared vector in it.
