@@ -89,7 +89,7 @@ impl Session {
     /// Does that for every environment and function in a value that is never shared itself, such as a formula. Whether there is any, or something
     /// else that only R can send.
     pub(crate) fn put_off_within(&self, x: Sexp) -> Result<bool> {
-        let reach = Reach { attributes: Attributes::All, environments: false, language: true };
+        let reach = Reach { attributes: Attributes::All, environments: false, language: true, shallow: false };
         let mut found = false;
         self.leniently(|| {
             walk::any(self.r, x, reach, |value| {
@@ -140,7 +140,7 @@ impl Session {
     fn reach(&self, environments: bool) -> Reach {
         let attributes = if self.options.shared_attributes { Attributes::Sharable } else { Attributes::None };
         // A formula's environment is in an attribute of a call.
-        Reach { attributes, environments, language: true }
+        Reach { attributes, environments, language: true, shallow: true }
     }
 
     fn is_new(&self, value: Sexp) -> Result<bool> {

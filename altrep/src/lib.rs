@@ -1,7 +1,8 @@
 //! The R side of cowshed: the only crate whose unsafe code touches R.
 //!
 //! Reading order, as a call of share() goes: [`verbs`] is what R's functions do; `vector` writes a vector and makes its view; `object` is the
-//! ALTREP object around a `view`; `hooks` is what R calls on it; `class` gives those to R. Beneath lie [`boundary`], where errors, panics and
+//! ALTREP object around a `view`; `hooks` is what R calls on it; `class` gives those to R. What is shared in place goes through `in_place`, over
+//! `walk` and `environment`. Beneath lie [`boundary`], where errors, panics and
 //! R's jumps cross, and [`sys`], R's C interface.
 //!
 //! Safe code elsewhere (containers, plugins) uses [`Sexp`], [`R`] and [`Session`], implements `Shareable<Session>`, and registers with

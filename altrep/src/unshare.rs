@@ -33,7 +33,7 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
 
 /// Whether a value is a view, or has one in its parts or attributes, changed ones included. What is in environments is no part of it.
 fn any_view(r: R, x: Sexp) -> Result<bool> {
-    let reach = Reach { attributes: Attributes::All, environments: false, language: false };
+    let reach = Reach { attributes: Attributes::All, environments: false, language: false, shallow: false };
     walk::any(r, x, reach, |part| Ok(if Object::find(part.0).is_some() { Step::Stop } else { Step::Into }))
 }
 

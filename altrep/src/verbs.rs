@@ -158,7 +158,7 @@ pub(crate) fn share_plain(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP>
 /// # Errors
 /// Those of another package's ALTREP list.
 pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
-    let reach = Reach { attributes: Attributes::None, environments: true, language: false };
+    let reach = Reach { attributes: Attributes::None, environments: true, language: false, shallow: false };
     walk::any(r, x, reach, |part| Ok(if shared(part).is_some() { Step::Stop } else { Step::Into }))
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use cowshed_core::DEEPEST;
+
 use crate::attributes;
 use crate::boundary::{R, Result};
 use crate::cells;
@@ -20,6 +22,8 @@ pub(crate) struct Reach {
     pub(crate) environments: bool,
     /// Into calls and expressions.
     pub(crate) language: bool,
+    /// What lies deeper than a segment can hold counts as found: share() has its own error for it.
+    pub(crate) shallow: bool,
 }
 
 /// Which attributes count. The slots of an S4 object always do.
@@ -44,14 +48,14 @@ pub(crate) enum Step {
 
 /// Whether `visit`, which sees `x` and every value in it, says [`Step::Stop`] of one.
 pub(crate) fn any(r: R, x: Sexp, reach: Reach, mut visit: impl FnMut(Sexp) -> Result<Step>) -> Result<bool> {
-    Walk { r, reach, stops: None, met: HashSet::new(), waiting: Vec::new(), visit: &mut visit }.run(x)
+    Walk { r, reach, depth: 0, stops: None, met: HashSet::new(), waiting: Vec::new(), visit: &mut visit }.run(x)
 }
 
 /// All environments in `x`, those of functions included, in which something may be changed in place.
 pub(crate) fn environments(r: R, x: Sexp) -> Result<Vec<Sexp>> {
-    let reach = Reach { attributes: Attributes::All, environments: true, language: true };
+    let reach = Reach { attributes: Attributes::All, environments: true, language: true, shallow: false };
     let visit = &mut |_| Ok(Step::Into);
-    let mut walk = Walk { r, reach, stops: None, met: HashSet::new(), waiting: Vec::new(), visit };
+    let mut walk = Walk { r, reach, depth: 0, stops: None, met: HashSet::new(), waiting: Vec::new(), visit };
     walk.run(x)?;
     Ok(walk.met.into_iter().map(Sexp).collect())
 }
@@ -89,6 +93,7 @@ pub(crate) fn is_machinery(r: R, x: Sexp) -> Result<bool> {
 struct Walk<'a> {
     r: R,
     reach: Reach,
+    depth: usize,
     stops: Option<Stops>,
     met: HashSet<SEXP>,
     waiting: Vec<Sexp>,
@@ -111,6 +116,16 @@ impl Walk<'_> {
     }
 
     fn value(&mut self, x: Sexp) -> Result<bool> {
+        if self.reach.shallow && self.depth == DEEPEST {
+            return Ok(true);
+        }
+        self.depth += 1;
+        let found = self.here_or_within(x)?;
+        self.depth -= 1;
+        Ok(found)
+    }
+
+    fn here_or_within(&mut self, x: Sexp) -> Result<bool> {
         match (self.visit)(x)? {
             Step::Stop => return Ok(true),
             Step::Past => return Ok(false),

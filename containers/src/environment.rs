@@ -1,4 +1,4 @@
-//! An environment: it is shared where it is, by what is bound in it, and stays the same environment. Its node has no contents: only R itself can send one.
+//! An environment: it is shared where it is, by what is bound in it, and stays the same one. Its node has no contents: only R itself can send it.
 
 use cowshed_altrep::attributes::STRUCTURE;
 use cowshed_altrep::core::{Claim, Encoder, Node, NodeId, Opener, Shareable};

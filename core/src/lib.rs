@@ -40,7 +40,7 @@ pub use dispatch::Registry;
 pub use encode::{Encoder, share};
 pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
 pub use flags::Flags;
-pub use format::{Control, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
+pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use open::{Opener, open};

@@ -14,13 +14,14 @@
 #'
 #' @section Environments and functions: An environment is shared where it is: what is bound in it is replaced by its shared stand-in, and the same
 #'   environment is returned. So it is with all environments that are found in `x`: as elements, slots or attributes, behind R6 and reference
-#'   class objects, as those of functions (what these captured, with the parents) and of formulas. What they hold is in one segment, once. An error leaves
-#'   all of them as they were.
+#'   class objects, as those of functions (what these captured, with the parents) and of formulas. What they hold is in one segment, once. An
+#'   error leaves all of them as they were.
 #'
 #'   - The workspace, the base and empty environments, namespaces, packages and whatever else is attached are never touched; they travel by name.
 #'   - The parent of an environment is no part of it. Of a function's environment it is.
 #'   - Locks are no hindrance and stay. Active bindings are never called and promises never forced; both stay what they are. A promise that was
-#'     forced, such as an argument that was used, is replaced by its shared value: `substitute()` then gives that.
+#'     forced, such as an argument that was used, is replaced by its shared value: `substitute()` then gives that, and `missing()` of one that
+#'     took its default `FALSE`.
 #'   - Definitions of classes, generic functions, and the source text of functions are left alone.
 #'
 #'   In another process an environment or function arrives as R sends it, a new one, with a reference for each shared vector in it.
@@ -111,8 +112,8 @@ unshare <- function(x) .Call(cs_unshare, x)
 #'   seen with `depth`.)
 #' @return `TRUE` if `x` is in shared memory and unchanged, or, for a list, environment, function or S4 object, if anything in it is; else `FALSE`. An
 #'   object that was changed under `copyOnWrite = TRUE` is not shared any more. Environments that [share()] leaves alone (the workspace, packages) are
-#'   not looked into, active bindings not called and promises not forced. With a `depth` of 1 or more, lists, environments and S4 objects give a list with
-#'   the names of their elements, bindings (sorted) or slots; the data of an S4 object that is a vector are its slot `.Data`.
+#'   not looked into, active bindings not called and promises not forced. With a `depth` of 1 or more, lists, environments and S4 objects
+#'   give a list with the names of their elements, bindings (sorted) or slots; the data of an S4 object that is a vector are its slot `.Data`.
 #' @seealso [share()]
 #' @examples
 #' is.shared(1:10)

@@ -38,7 +38,7 @@ pub(crate) const PAGE: u64 = 4096;
 
 /// Values within values, at most. A writer refuses to go deeper and a reader does not believe it: each level takes stack, a thread has
 /// 2 MiB of it, and a chain that is a cycle never ends.
-pub(crate) const DEEPEST: usize = 1_200;
+pub const DEEPEST: usize = 1_200;
 
 /// `at` moved up to a multiple of `align`, a power of two.
 pub(crate) const fn align_up(at: u64, align: u64) -> u64 {

@@ -134,7 +134,8 @@ test_that("an unforced promise stays one, a forced one becomes its value", {
 })
 
 test_that("environments that R finds by their names are left alone", {
-  for (e in list(globalenv(), baseenv(), emptyenv(), topenv(), asNamespace("stats"), as.environment("package:stats"), parent.env(asNamespace("stats")))) {
+  stats <- asNamespace("stats")
+  for (e in list(globalenv(), baseenv(), emptyenv(), topenv(), stats, as.environment("package:stats"), parent.env(stats))) {
     expect_itself(share(e), e)
     expect_false(is.shared(share(e)))
     expect_itself(unshare(e), e)
@@ -216,14 +217,14 @@ test_that("an error leaves every environment as it was", {
   expect_error(share(list(e, quote(a)), mustWork = TRUE), class = "cowshed_error_unshareable")
   expect_error(share(e, store = "/nonexistent/for/sure"), class = "cowshed_error_store")
   deep <- list(1:3)
-  for (i in 1:1500) deep <- list(deep)
+  for (i in 1:20000) deep <- list(deep)
   inner$s <- deep
   expect_error(share(e), class = "cowshed_error")
+  inner$s <- NULL
   expect_false(is.shared(e$v))
   expect_false(is.shared(inner$v))
   expect_false(is.shared(e))
   expect_identical(nrow(listSharedObjects()), 0L)
-  inner$s <- NULL
   expect_itself(share(e, mustWork = TRUE), e)
   expect_true(is.shared(inner$v))
 })

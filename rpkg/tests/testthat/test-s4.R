@@ -112,7 +112,7 @@ test_that("definitions of classes and generic functions are left alone", {
 
 test_that("sparse matrices compute as before, here and elsewhere", {
   skip_if_not_installed("Matrix")
-  library(Matrix, warn.conflicts = FALSE)
+  loadNamespace("Matrix")
   set.seed(2)
   dense <- matrix(ifelse(runif(2500) < 0.2, round(rnorm(2500), 2), 0), 50, dimnames = list(NULL, paste0("c", 1:50)))
   plain <- list(c = as(dense, "CsparseMatrix"), t = as(as(dense, "CsparseMatrix"), "TsparseMatrix"))
@@ -123,13 +123,12 @@ test_that("sparse matrices compute as before, here and elsewhere", {
     b <- shared[[type]]
     expect_true(is.shared(b@x) && is.shared(b@i))
     for (f in list(
-      function(m) t(m), function(m) m %*% m, function(m) crossprod(m), function(m) m + m, function(m) m * 2, function(m) m[3:9, "c5"], function(m) colSums(m),
-      function(m) diag(m), function(m) as.matrix(m), function(m) summary(m),
-      function(m) solve(m + Diagonal(50)), function(m) {m[1, 1] <- 5; m}, function(m) m > 0, function(m) rowMeans(m),
-      function(m) m %*% (1:50)
+      function(m) t(m), function(m) m %*% m, function(m) crossprod(m), function(m) m + m, function(m) m * 2, function(m) m > 0,
+      function(m) m[3:9, "c5"], function(m) colSums(m), function(m) rowMeans(m), function(m) diag(m), function(m) as.matrix(m),
+      function(m) summary(m), function(m) solve(m + Diagonal(50)), function(m) {m[1, 1] <- 5; m}, function(m) m %*% (1:50)
     )) {
-      # Where Matrix is attached.
-      environment(f) <- globalenv()
+      # As if Matrix were attached, which would change what `head()` is to other tests.
+      environment(f) <- asNamespace("Matrix")
       expect_equal(f(b), f(a))
     }
     expect_identical(b, a)
