@@ -14,6 +14,7 @@ mod by_value;
 mod character;
 mod class;
 mod condition;
+pub mod door;
 pub mod element;
 mod hooks;
 mod layout;

@@ -6,7 +6,7 @@ use cowshed_core::{Flags, Host};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::sexp::Sexp;
-use crate::{condition, options, sys};
+use crate::{condition, door, options, sys};
 
 /// One call of share(), or one reference being opened.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Session {
     attributes: Cell<u32>,
     /// A character vector was to be written through, which it cannot be.
     strings: Cell<bool>,
+    /// Proxies of objects whose class packages share.
+    pub(crate) door: door::Memo,
 }
 
 /// The arguments of share().
@@ -58,7 +60,7 @@ impl ShareOptions {
 impl Session {
     /// With these options.
     pub fn new(r: R, options: ShareOptions) -> Self {
-        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false) }
+        Session { r, options, attributes: Cell::new(0), strings: Cell::new(false), door: door::Memo::default() }
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.

@@ -10,8 +10,8 @@ use std::ffi::{c_char, c_int, c_void};
 
 pub use libR_sys::{
     ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BlankString, R_CallMethodDef,
-    R_ExternalPtrAddr, R_GlobalEnv, R_NaInt, R_NaReal, R_NaString, R_NilValue, R_altrep_class_t, R_altrep_data1,
-    R_altrep_data2, R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
+    R_ClassSymbol, R_ExternalPtrAddr, R_GlobalEnv, R_NaInt, R_NaReal, R_NaString, R_NilValue, R_altrep_class_t,
+    R_altrep_data1, R_altrep_data2, R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
 
 /// `SEXPTYPE` of Rinternals.h.
@@ -45,6 +45,8 @@ unsafe extern "C-unwind" {
     pub fn R_ContinueUnwind(cont: SEXP) -> !;
     pub fn R_MakeUnwindCont() -> SEXP;
     pub fn R_PreserveObject(x: SEXP);
+    pub fn R_ReleaseObject(x: SEXP);
+    pub fn R_existsVarInFrame(env: SEXP, name: SEXP) -> c_int;
     pub fn Rf_protect(x: SEXP) -> SEXP;
     pub fn Rf_unprotect(n: c_int);
     pub fn Rf_allocVector(kind: SexpType, n: R_xlen_t) -> SEXP;

@@ -10,7 +10,7 @@ use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{by_kind, condition, registry, stores, sys};
+use crate::{by_kind, condition, door, registry, stores, sys};
 
 pub use crate::blank::blank;
 pub use crate::properties::{data_id, properties};
@@ -75,10 +75,13 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
     let flags = options.flags;
-    if is_vector(x.kind()) && x.len(r)? < options.min_length {
+    let session = Session::new(r, options);
+    let proxied = door::is_proxied(&session, x)?;
+    if is_vector(x.kind()) && !proxied && x.len(r)? < session.options.min_length
+        || proxied && is_shared_so(&session, door::proxy(&session, x)?.0)?
+    {
         return Ok(x);
     }
-    let session = Session::new(r, options);
     if registry().choose(&session, x)?.is_opaque() {
         session.refuse_opaque(x)?;
         return Ok(x);
@@ -87,6 +90,38 @@ fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp>
     let shared = Opener::new(&session, registry(), &segment, flags).replace(x, segment.root())?;
     session.warn_of_strings()?;
     Ok(shared)
+}
+
+/// Whether everything in a proxy that would be shared is, with these flags.
+fn is_shared_so(session: &Session, proxy: Sexp) -> Result<bool> {
+    let r = session.r;
+    if proxy.kind() == sys::VECSXP {
+        r.check_stack()?;
+        let mut any = false;
+        for i in 0..proxy.len(r)? {
+            let part = proxy.element(r, i)?;
+            if proxy_part_matters(session, part)? {
+                if !is_shared_so(session, part)? {
+                    return Ok(false);
+                }
+                any = true;
+            }
+        }
+        return Ok(any);
+    }
+    Ok(shared(proxy).is_some_and(|view| view.flags() == session.options.flags))
+}
+
+fn proxy_part_matters(session: &Session, part: Sexp) -> Result<bool> {
+    Ok(part.kind() == sys::VECSXP || is_vector(part.kind()) && part.len(session.r)? >= session.options.min_length)
+}
+
+/// Whether a package has a proxy for the class of `x`.
+///
+/// # Errors
+/// R's own.
+pub fn has_proxy(r: R, x: Sexp) -> Result<bool> {
+    door::is_proxied(&Session::new(r, ShareOptions::in_hook(Flags::default())), x)
 }
 
 /// A view under other flags. Only a change of copyOnWrite to FALSE, on a frozen segment, needs new memory.

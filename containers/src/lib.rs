@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod list;
+mod proxy;
 
 /// Referenced by the library, so that the linker keeps this crate and with it the strategies it registers.
 pub fn link() {}
