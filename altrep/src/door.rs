@@ -2,7 +2,7 @@
 //!
 //! - R finds and calls the methods. Its functions are registered here, as those of `by_value` are.
 //! - Nearly every value has no such class. A value without the object bit is never asked about; for others the answer is kept for as long as
-//!   the session lasts, by their class. Without S4 methods it takes no call of R: S3 methods are looked up where R would.
+//!   the session lasts, by their class. Where nobody has a method it takes no more of R than a look into two environments.
 //! - A proxy is made once in a session, and kept until its end: it is written by its address, and its parts become views in its image.
 
 use std::cell::{Cell, RefCell};
@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::ptr::null_mut;
 
-use cowshed_core::{Claim, Encoder, NodeId, Opener, Payload};
+use cowshed_core::{Claim, Encoder, Flags, NodeId, Opener, Payload};
 
 use crate::boundary::{Failure, R, Result, call};
-use crate::session::Session;
+use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::sys::{self, R_xlen_t, SEXP};
 
@@ -134,11 +134,14 @@ fn distance(session: &Session, x: Sexp) -> Result<Option<u32>> {
         None => run(r, functions.are_s4, &[])?.as_flag(r)? == Some(true),
     };
     memo.are_s4.set(Some(are_s4));
-    let steps = if are_s4 || x.is_s4() {
-        let steps = run(r, functions.distance, &[x])?.as_number(r)?;
-        steps.filter(|steps| *steps >= 0.0).map(|steps| steps as u32)
-    } else {
-        s3_distance(r, &functions, &class)?
+    let s3 = if are_s4 || x.is_s4() { S3::Unclear } else { s3_method(r, &functions, &class)? };
+    let steps = match s3 {
+        S3::None => None,
+        S3::Registered(steps) => Some(steps),
+        S3::Unclear => {
+            let steps = run(r, functions.distance, &[x])?.as_number(r)?;
+            steps.filter(|steps| *steps >= 0.0).map(|steps| steps as u32)
+        }
     };
     memo.distances.borrow_mut().insert(class, steps);
     Ok(steps)
@@ -160,21 +163,35 @@ fn class_of(r: R, x: Sexp) -> Result<Vec<u8>> {
     Ok(names)
 }
 
-fn s3_distance(r: R, functions: &Functions, class: &[u8]) -> Result<Option<u32>> {
+/// What two environments tell of S3 methods.
+enum S3 {
+    None,
+    /// A package has one for the class so many steps up.
+    Registered(u32),
+    /// R's functions must say.
+    Unclear,
+}
+
+fn s3_method(r: R, functions: &Functions, class: &[u8]) -> Result<S3> {
     for (steps, name) in class.split(|byte| *byte == 0).filter(|name| !name.is_empty()).enumerate() {
         let method = CString::new([b"share_proxy.", name].concat()).expect("split at NUL");
         let method = method.as_ptr();
         // SAFETY: a C string that lives on; a preserved environment, and R's own.
-        let found = call(r, || unsafe {
+        let (registered, own) = call(r, || unsafe {
             let symbol = sys::Rf_install(method);
-            sys::R_existsVarInFrame(functions.s3_methods, symbol) != 0
-                || sys::R_existsVarInFrame(sys::R_GlobalEnv, symbol) != 0
+            (
+                sys::R_existsVarInFrame(functions.s3_methods, symbol) != 0,
+                sys::R_existsVarInFrame(sys::R_GlobalEnv, symbol) != 0,
+            )
         })?;
-        if found {
-            return Ok(Some(steps as u32));
+        match (registered, own) {
+            // It may be no function.
+            (_, true) => return Ok(S3::Unclear),
+            (true, false) => return Ok(S3::Registered(steps as u32)),
+            (false, false) => {}
         }
     }
-    Ok(None)
+    Ok(S3::None)
 }
 
 /// The proxy of `x`, and its origin: a character vector of the package that has the method and the class of `x`.
@@ -192,6 +209,26 @@ pub fn proxy(session: &Session, x: Sexp) -> Result<(Sexp, Sexp)> {
     let made = (made.element(r, 0)?, made.element(r, 1)?);
     memo.made.borrow_mut().insert(address, made);
     Ok(made)
+}
+
+/// Proxy and origin of an object that cannot be looked into otherwise (an environment, a function, an external pointer); `None` if there is none.
+pub(crate) fn proxy_of_closed(r: R, x: Sexp) -> Result<Option<(Sexp, Sexp)>> {
+    let closed = matches!(x.kind(), sys::ENVSXP | sys::CLOSXP | sys::EXTPTRSXP);
+    if !closed || !x.is_object() {
+        return Ok(None);
+    }
+    let session = session(r);
+    if !is_proxied(&session, x)? {
+        return Ok(None);
+    }
+    let (proxy, origin) = proxy(&session, x)?;
+    // What the session held ends with it.
+    Ok(Some((Sexp(r.keep(proxy.0)?), Sexp(r.keep(origin.0)?))))
+}
+
+/// A session in which nothing is shared, to ask in.
+pub(crate) fn session(r: R) -> Session {
+    Session::new(r, ShareOptions::in_hook(Flags::empty()))
 }
 
 /// Runs `body`, which writes the proxy of `x`. The proxy may not hold `x`.

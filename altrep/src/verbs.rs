@@ -121,7 +121,7 @@ fn proxy_part_matters(session: &Session, part: Sexp) -> Result<bool> {
 /// # Errors
 /// R's own.
 pub fn has_proxy(r: R, x: Sexp) -> Result<bool> {
-    door::is_proxied(&Session::new(r, ShareOptions::in_hook(Flags::default())), x)
+    door::is_proxied(&door::session(r), x)
 }
 
 /// A view under other flags. Only a change of copyOnWrite to FALSE, on a frozen segment, needs new memory.
@@ -178,7 +178,10 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
             }
             copy
         }
-        None => x,
+        None => match door::proxy_of_closed(r, x)? {
+            Some((proxy, origin)) if any_view(r, proxy)? => return door::restore(r, unshare(r, proxy)?, origin),
+            _ => x,
+        },
     };
     unshare_attributes(r, plain)
 }
@@ -215,6 +218,11 @@ fn any_view(r: R, x: Sexp) -> Result<bool> {
             }
         }
     }
+    if let Some((proxy, _)) = door::proxy_of_closed(r, x)?
+        && any_view(r, proxy)?
+    {
+        return Ok(true);
+    }
     for (_, value) in crate::attributes::values(x) {
         if any_view(r, value)? {
             return Ok(true);
@@ -240,6 +248,11 @@ pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
                 return Ok(true);
             }
         }
+    }
+    if let Some((proxy, _)) = door::proxy_of_closed(r, x)?
+        && any_shared(r, proxy)?
+    {
+        return Ok(true);
     }
     if x.is_s4() {
         r.check_stack()?;

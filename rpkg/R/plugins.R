@@ -41,7 +41,7 @@ methods_seen <- new.env(parent = emptyenv())
 # Looking again whenever another namespace is there costs a comparison otherwise.
 refresh_methods <- function(x, generic) {
   if (!identical(loadedNamespaces(), methods_seen$namespaces)) look_at_methods()
-  if (length(methods_seen$ties) > 0L) refuse_tie(x, generic)
+  if (length(methods_seen$ties) > 0L) refuse_tie(class(x), generic)
 }
 
 look_at_methods <- function() {
@@ -55,9 +55,8 @@ look_at_methods <- function() {
   rownames(found) <- NULL
   methods_seen$methods <- found
   of_packages <- found[found$package != ".GlobalEnv", ]
-  methods_seen$ties <- lapply(
-    Filter(function(packages) length(unique(packages)) > 1L, split(of_packages$package, paste0(of_packages$generic, "\r", of_packages$class))), unique
-  )
+  by_class <- split(of_packages$package, paste0(of_packages$generic, "\r", of_packages$class))
+  methods_seen$ties <- Filter(function(packages) length(packages) > 1L, lapply(by_class, unique))
   methods_seen$namespaces <- namespaces
 }
 
@@ -65,8 +64,13 @@ look_at_methods <- function() {
 methods_of <- function(package) {
   namespace <- asNamespace(package)
   s3 <- .getNamespaceInfo(namespace, "S3methods")
-  s3 <- s3[s3[, 1L] %in% generics | sub("^cowshed::", "", s3[, 1L]) %in% generics, , drop = FALSE]
-  rbind(method_table(sub("^cowshed::", "", s3[, 1L]), s3[, 2L], package, FALSE), s4_methods_in(namespace, package))
+  s3 <- s3[s3[, 1L] %in% generics, , drop = FALSE]
+  # One whose place was taken by a package that is unloaded by now gets it back.
+  for (i in seq_len(nrow(s3))) {
+    name <- paste0(s3[i, 1L], ".", s3[i, 2L])
+    if (is.null(s3_table[[name]])) assign(name, get(s3[i, 3L], namespace), envir = s3_table)
+  }
+  rbind(method_table(s3[, 1L], s3[, 2L], package, FALSE), s4_methods_in(namespace, package))
 }
 
 global_methods <- function() {
@@ -76,17 +80,15 @@ global_methods <- function() {
     theirs <- theirs[vapply(theirs, exists, NA, envir = globalenv(), mode = "function", inherits = FALSE)]
     method_table(rep(generic, length(theirs)), substring(theirs, nchar(generic) + 2L), ".GlobalEnv", FALSE)
   }))
-  # A method of is.shared or share_proxy is none of share.
   rbind(s3, s4_methods_in(globalenv(), ".GlobalEnv"))
 }
 
 # S3 methods registered by calls of registerS3method(), which no namespace tells of.
 registered_methods <- function() {
-  table <- s3_table()
-  names <- setdiff(ls(table, all.names = TRUE), paste0(generics, ".default"))
+  names <- setdiff(ls(s3_table, all.names = TRUE), paste0(generics, ".default"))
   do.call(rbind, lapply(generics, function(generic) {
     theirs <- names[startsWith(names, paste0(generic, "."))]
-    packages <- vapply(theirs, function(name) home_of(table[[name]]), "")
+    packages <- vapply(theirs, function(name) home_of(s3_table[[name]]), "")
     method_table(rep(generic, length(theirs)), substring(theirs, nchar(generic) + 2L), unname(packages), FALSE)
   }))
 }
@@ -104,36 +106,41 @@ method_table <- function(generic, class, package, s4) {
 }
 
 forget_unloaded <- function() {
-  table <- s3_table()
-  for (name in ls(table, all.names = TRUE)) {
-    home <- topenv(environment(table[[name]]))
-    if (isNamespace(home) && !identical(.getNamespace(getNamespaceName(home)), home)) rm(list = name, envir = table)
+  for (name in ls(s3_table, all.names = TRUE)) {
+    home <- topenv(environment(s3_table[[name]]))
+    if (isNamespace(home) && !identical(.getNamespace(getNamespaceName(home)), home)) rm(list = name, envir = s3_table)
   }
 }
 
-refuse_tie <- function(x, generic) {
-  for (class in all_classes(class(x))) {
+refuse_tie <- function(classes, generic) {
+  for (class in all_classes(classes)) {
     packages <- methods_seen$ties[[paste0(generic, "\r", class)]]
     if (!is.null(packages)) {
       plugin_error(sprintf(
         "the packages %s both have a %s() method for %s; unload one of them", paste0("'", packages, "'", collapse = " and "), generic, shown_class(class)
       ))
     }
-    if (!is.null(s3_method(generic, class))) return(invisible())
+    if (!is.null(s3_package(generic, class))) return(invisible())
   }
 }
 
 # Where the method of `x` is and how far its class is, as R dispatches (S4 methods first): package, distance (-1 if there is none).
 method_for <- function(generic, x) {
-  classes <- all_classes(class(x))
-  s4 <- s4_class(generic, classes)
-  if (!is.na(s4)) return(list(package = home_of(methods::getMethod(generic, classes[[s4]])), distance = s4 - 1L))
+  classes <- class(x)
+  s4 <- has_s4_methods(generic)
+  if (s4 || isS4(x)) classes <- all_classes(classes)
+  if (s4 && !is.na(i <- s4_class(generic, classes))) {
+    return(list(package = home_of(methods::getMethod(generic, classes[[i]])), distance = i - 1L))
+  }
   for (i in seq_along(classes)) {
-    s3 <- s3_method(generic, classes[[i]])
-    if (!is.null(s3)) return(list(package = home_of(s3), distance = i - 1L))
+    package <- s3_package(generic, classes[[i]])
+    if (!is.null(package)) return(list(package = package, distance = i - 1L))
   }
   list(package = "", distance = -1L)
 }
+
+# Besides that of ANY.
+has_s4_methods <- function(generic) length(environment(get(generic))$.MTable) > 1L
 
 # A class vector, with the classes that its first one extends, nearest first, if S4 knows it.
 all_classes <- function(class) {
@@ -144,19 +151,27 @@ all_classes <- function(class) {
 # Which of the classes is the first with an S4 method; NA if none has one.
 s4_class <- function(generic, classes) {
   table <- environment(get(generic))$.MTable
-  if (length(table) <= 1L) return(NA_integer_) # that of ANY
   for (i in seq_along(classes)) {
     if (!is.null(table[[classes[[i]]]])) return(i)
   }
   NA_integer_
 }
 
-s3_method <- function(generic, class) {
+# The package that has an S3 method; NULL if there is none.
+s3_package <- function(generic, class) {
   name <- paste0(generic, ".", class)
-  get0(name, globalenv(), mode = "function", inherits = FALSE, ifnotfound = s3_table()[[name]])
+  if (is.function(.GlobalEnv[[name]])) return(".GlobalEnv")
+  method <- s3_table[[name]]
+  if (!is.null(method)) home_of(method)
 }
 
-s3_table <- function() topenv()[[".__S3MethodsTable__."]]
+has_s3_method <- function(generic, classes) {
+  for (class in classes) if (!is.null(s3_package(generic, class))) return(TRUE)
+  FALSE
+}
+
+# Where R registers the S3 methods of this package's generics; set when the package is loaded.
+s3_table <- NULL
 
 home_of <- function(f) {
   home <- topenv(environment(f))

@@ -78,7 +78,7 @@ proxy_of <- function(x) {
     plugin_error(sprintf("%s gives an object of the same class; it must give what is in it, as a list or a vector", by()))
   }
   if (!is.list(proxy) && (!is.atomic(proxy) || is.null(proxy))) {
-    plugin_error(sprintf("%s gives %s; it must give a list or an atomic vector", by(), shown_class(class(proxy))))
+    plugin_error(sprintf("%s gives an object of %s; it must give a list or an atomic vector", by(), shown_class(class(proxy))))
   }
   list(proxy, c(package, class))
 }
@@ -88,6 +88,7 @@ restored <- function(proxy, origin) {
   package <- origin[[1L]]
   class <- origin[-1L]
   require_plugin(package, class)
+  if (length(methods_seen$ties) > 0L) refuse_tie(class, "share_restore")
   by <- function() sprintf("share_restore() of %s for %s", shown_package(package), shown_class(class))
   object <- tryCatch(restore_as(class, proxy)(proxy), error = function(e) plugin_error(sprintf("%s failed: %s", by(), conditionMessage(e)), e))
   if (!identical(as.vector(class(object)), class)) {
@@ -107,15 +108,13 @@ require_plugin <- function(package, class) {
 
 # share_restore() as dispatched on an object of the class, which is not there yet.
 restore_as <- function(class, proxy) {
-  classes <- all_classes(class)
-  s4 <- s4_class("share_restore", classes)
-  if (!is.na(s4)) return(methods::selectMethod("share_restore", classes[[s4]]))
-  for (name in classes) {
-    if (!is.null(s3_method("share_restore", name))) {
-      like <- structure(list(), class = classes)
-      return(function(proxy, ...) UseMethod("share_restore", like))
-    }
+  if (has_s4_methods("share_restore")) {
+    classes <- all_classes(class)
+    i <- s4_class("share_restore", classes)
+    if (!is.na(i)) return(methods::selectMethod("share_restore", classes[[i]]))
   }
+  like <- structure(list(), class = if (!has_s3_method("share_restore", class)) all_classes(class) else class)
+  if (has_s3_method("share_restore", class(like))) return(function(proxy, ...) UseMethod("share_restore", like))
   # Of the stand-in's own class, if any.
   if (is.object(proxy)) return(share_restore)
   plugin_error(sprintf("there is no share_restore() method for %s", shown_class(class)))
@@ -127,7 +126,7 @@ proxy_distance <- function(x) tryCatch(method_for("share_proxy", x)$distance, er
 # Called before the S3 methods are looked at: whether there are S4 methods as well.
 proxies_are_s4 <- function() {
   if (!identical(loadedNamespaces(), methods_seen$namespaces)) look_at_methods()
-  length(environment(share_proxy)$.MTable) > 1L
+  has_s4_methods("share_proxy")
 }
 
 plugin_error <- function(message, parent = NULL) {

@@ -143,6 +143,7 @@ is.shared.default <- function(x, ..., depth = 0, showAttributes = FALSE) {
 }
 
 shared_parts <- function(x, depth) {
+  if (depth > 0) x <- stand_in(x)
   if (depth == 0 || !has_parts(x) || is.list(x) && !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
   shared_in(x, depth - 1)
 }
