@@ -131,7 +131,7 @@ fn distance(session: &Session, x: Sexp) -> Result<Option<u32>> {
     }
     let are_s4 = match memo.are_s4.get() {
         Some(known) => known,
-        None => run(r, functions.are_s4, &[])?.as_flag(r)? == Some(true),
+        None => r.scope(|| run(r, functions.are_s4, &[])?.as_flag(r))? == Some(true),
     };
     memo.are_s4.set(Some(are_s4));
     let s3 = if are_s4 || x.is_s4() { S3::Unclear } else { s3_method(r, &functions, &class)? };
@@ -139,7 +139,7 @@ fn distance(session: &Session, x: Sexp) -> Result<Option<u32>> {
         S3::None => None,
         S3::Registered(steps) => Some(steps),
         S3::Unclear => {
-            let steps = run(r, functions.distance, &[x])?.as_number(r)?;
+            let steps = r.scope(|| run(r, functions.distance, &[x])?.as_number(r))?;
             steps.filter(|steps| *steps >= 0.0).map(|steps| steps as u32)
         }
     };
@@ -204,9 +204,11 @@ pub fn proxy(session: &Session, x: Sexp) -> Result<(Sexp, Sexp)> {
         return Ok(*made);
     }
     let functions = FUNCTIONS.get().ok_or_else(unregistered)?;
-    let made = run(r, functions.proxy, &[x])?;
-    memo.held.hold(r, made)?;
-    let made = (made.element(r, 0)?, made.element(r, 1)?);
+    let made = r.scope(|| {
+        let made = run(r, functions.proxy, &[x])?;
+        memo.held.hold(r, made)?;
+        Ok((made.element(r, 0)?, made.element(r, 1)?))
+    })?;
     memo.made.borrow_mut().insert(address, made);
     Ok(made)
 }

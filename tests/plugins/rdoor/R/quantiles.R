@@ -7,6 +7,7 @@ quantiles <- function(sample) {
 }
 
 from_sorted <- function(sorted) {
+  force(sorted)
   structure(function(p) sorted[pmax(1, ceiling(p * length(sorted)))], class = "quantiles")
 }
 
