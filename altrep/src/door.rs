@@ -39,7 +39,8 @@ thread_local! {
     static FUNCTIONS: Cell<Option<Functions>> = const { Cell::new(None) };
 }
 
-/// Registers R's side: the table of S3 methods, and four functions as [`Functions`] has them.
+/// Registers R's side: the table of S3 methods, and functions that say whether there are S4 methods, how far the class with a method is, what the
+/// proxy is, and what it restores to.
 ///
 /// # Errors
 /// Out of memory.

@@ -4,7 +4,7 @@
 #'
 #' @keywords internal
 #' @useDynLib cowshed, .registration = TRUE
-#' @importFrom methods setGeneric setMethod
+#' @importFrom methods setGeneric
 "_PACKAGE"
 
 .onLoad <- function(libname, pkgname) {

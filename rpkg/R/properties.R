@@ -52,6 +52,7 @@ setGeneric("sharedObjectProperties", function(x, ...) standardGeneric("sharedObj
 })
 
 #' @rdname sharedObjectProperties
+#' @method sharedObjectProperties default
 #' @export
 sharedObjectProperties.default <- function(x, ..., literal = TRUE) {
   asked <- asked_for(as.list(substitute(list(...)))[-1L], literal, ...)

@@ -47,9 +47,11 @@ setGeneric("share_restore", function(proxy, ...) standardGeneric("share_restore"
   UseMethod("share_restore")
 })
 
+#' @method share_proxy default
 #' @export
 share_proxy.default <- function(x, ...) plugin_error(sprintf("no package loaded has a share_proxy() method for %s", shown_class(class(x))))
 
+#' @method share_restore default
 #' @export
 share_restore.default <- function(proxy, ...) {
   plugin_error(sprintf("no package loaded has a share_restore() method for %s", shown_class(class(proxy))))

@@ -63,6 +63,7 @@ setGeneric("share", function(x, ...) standardGeneric("share"), useAsDefault = fu
 })
 
 #' @rdname share
+#' @method share default
 #' @export
 share.default <- function(x, ..., copyOnWrite = NULL, sharedSubset = NULL, sharedCopy = NULL, sharedAttributes = NULL, mustWork = NULL,
                           minLength = NULL, store = NULL) {
@@ -90,6 +91,7 @@ setGeneric("unshare", function(x, ...) standardGeneric("unshare"), useAsDefault 
 })
 
 #' @rdname unshare
+#' @method unshare default
 #' @export
 unshare.default <- function(x, ...) {
   if (...length() > 0L) unknown_arguments(...names2(...), "unshare")
@@ -129,6 +131,7 @@ setGeneric("is.shared", function(x, ...) standardGeneric("is.shared"), useAsDefa
 })
 
 #' @rdname is.shared
+#' @method is.shared default
 #' @export
 is.shared.default <- function(x, ..., depth = 0, showAttributes = FALSE) {
   if (...length() > 0L) unknown_arguments(...names2(...), "is.shared")
