@@ -25,8 +25,12 @@ pub const OWN_CLASS: u32 = 1 << 20;
 struct Functions {
     /// Where R registers S3 methods of the package's generics.
     s3_methods: SEXP,
-    /// Whether there are S4 methods.
-    are_s4: SEXP,
+    /// The environment of the S4 generic, in which its methods are counted.
+    generic: SEXP,
+    /// `length(.MTable)`.
+    count: SEXP,
+    /// Takes those of packages that are unloaded out of the table of S3 methods.
+    refresh: SEXP,
     /// How far the class with a method is from an object's; negative if none has one.
     distance: SEXP,
     /// The proxy of an object, and where it comes from.
@@ -39,18 +43,28 @@ thread_local! {
     static FUNCTIONS: Cell<Option<Functions>> = const { Cell::new(None) };
 }
 
-/// Registers R's side: the table of S3 methods, and functions that say whether there are S4 methods, how far the class with a method is, what the
-/// proxy is, and what it restores to.
+/// Registers R's side: the table of S3 methods, the environment of the S4 generic, and four functions that put the table right, and say how far
+/// the class with a method is, what the proxy is, and what it restores to.
 ///
 /// # Errors
 /// Out of memory.
-pub fn register(r: R, s3_methods: Sexp, functions: [Sexp; 4]) -> Result<()> {
-    let [are_s4, distance, proxy, restore] = functions.map(|f| f.0);
-    for x in [s3_methods.0, are_s4, distance, proxy, restore] {
+pub fn register(r: R, s3_methods: Sexp, generic: Sexp, functions: [Sexp; 4]) -> Result<()> {
+    let [refresh, distance, proxy, restore] = functions.map(|f| f.0);
+    for x in [s3_methods.0, generic.0, refresh, distance, proxy, restore] {
         // SAFETY: R objects.
         call(r, || unsafe { sys::R_PreserveObject(x) })?;
     }
-    FUNCTIONS.set(Some(Functions { s3_methods: s3_methods.0, are_s4, distance, proxy, restore }));
+    let count = call(r, || {
+        // SAFETY: symbols are never collected; the call is preserved before anything else is allocated.
+        unsafe {
+            let arguments = sys::Rf_cons(sys::Rf_install(c".MTable".as_ptr()), sys::R_NilValue);
+            let count = sys::Rf_lcons(sys::Rf_install(c"length".as_ptr()), arguments);
+            sys::R_PreserveObject(count);
+            count
+        }
+    })?;
+    let (s3_methods, generic) = (s3_methods.0, generic.0);
+    FUNCTIONS.set(Some(Functions { s3_methods, generic, count, refresh, distance, proxy, restore }));
     Ok(())
 }
 
@@ -132,10 +146,14 @@ fn distance(session: &Session, x: Sexp) -> Result<Option<u32>> {
     }
     let are_s4 = match memo.are_s4.get() {
         Some(known) => known,
-        None => r.scope(|| run(r, functions.are_s4, &[])?.as_flag(r))? == Some(true),
+        None => are_s4(r, &functions)?,
     };
     memo.are_s4.set(Some(are_s4));
-    let s3 = if are_s4 || x.is_s4() { S3::Unclear } else { s3_method(r, &functions, &class)? };
+    let mut s3 = if are_s4 || x.is_s4() { S3::Unclear } else { s3_method(r, &functions, &class)? };
+    if matches!(s3, S3::Registered(_)) {
+        r.scope(|| run(r, functions.refresh, &[]))?;
+        s3 = s3_method(r, &functions, &class)?;
+    }
     let steps = match s3 {
         S3::None => None,
         S3::Registered(steps) => Some(steps),
@@ -146,6 +164,15 @@ fn distance(session: &Session, x: Sexp) -> Result<Option<u32>> {
     };
     memo.distances.borrow_mut().insert(class, steps);
     Ok(steps)
+}
+
+/// Whether there is an S4 method besides that of ANY.
+fn are_s4(r: R, functions: &Functions) -> Result<bool> {
+    // SAFETY: preserved objects; the table is there once R has met a method.
+    call(r, || unsafe {
+        let known = sys::R_existsVarInFrame(functions.generic, sys::Rf_install(c".MTable".as_ptr())) != 0;
+        known && sys::Rf_asInteger(sys::Rf_eval(functions.count, functions.generic)) > 1
+    })
 }
 
 /// The names in the class attribute, each with a NUL behind it.

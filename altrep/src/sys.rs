@@ -52,6 +52,7 @@ unsafe extern "C-unwind" {
     pub fn Rf_protect(x: SEXP) -> SEXP;
     pub fn Rf_unprotect(n: c_int);
     pub fn Rf_allocVector(kind: SexpType, n: R_xlen_t) -> SEXP;
+    pub fn Rf_asInteger(x: SEXP) -> c_int;
     pub fn Rf_xlength(x: SEXP) -> R_xlen_t;
     pub fn Rf_eval(call: SEXP, env: SEXP) -> SEXP;
     pub fn Rf_install(name: *const c_char) -> SEXP;

@@ -38,9 +38,11 @@ generics <- c("share", "is.shared", "unshare", "sharedObjectProperties", "share_
 methods_seen <- new.env(parent = emptyenv())
 
 # R leaves the S3 methods of a package that is unloaded in the table of the generic's package, and lets the last of two packages win.
-# Looking again whenever another namespace is there costs a comparison otherwise.
+# Looking again is for when another namespace is there; otherwise it is a comparison.
+refresh_table <- function() if (!identical(loadedNamespaces(), methods_seen$namespaces)) look_at_methods()
+
 refresh_methods <- function(x, generic) {
-  if (!identical(loadedNamespaces(), methods_seen$namespaces)) look_at_methods()
+  refresh_table()
   if (length(methods_seen$ties) > 0L) refuse_tie(class(x), generic)
 }
 
@@ -170,7 +172,8 @@ has_s3_method <- function(generic, classes) {
   FALSE
 }
 
-# Where R registers the S3 methods of this package's generics; set when the package is loaded.
+# Where R registers the S3 methods of this package's generics; set when the package is loaded. With no more than a default for each of the
+# generics there is nothing to put right before R dispatches.
 s3_table <- NULL
 
 home_of <- function(f) {

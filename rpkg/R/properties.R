@@ -47,7 +47,7 @@
 #' @export
 setGeneric("sharedObjectProperties", function(x, ...) standardGeneric("sharedObjectProperties"), useAsDefault = function(x, ...) {
   if (!is.object(x)) return(sharedObjectProperties.default(x, ...))
-  refresh_methods(x, "sharedObjectProperties")
+  if (length(s3_table) > length(generics)) refresh_methods(x, "sharedObjectProperties")
   UseMethod("sharedObjectProperties")
 })
 

@@ -125,12 +125,6 @@ restore_as <- function(class, proxy) {
 # How far up the class with a share_proxy() method is from the class of `x`: 0 for its own, -1 if there is none.
 proxy_distance <- function(x) tryCatch(method_for("share_proxy", x)$distance, error = function(e) -1L)
 
-# Called before the S3 methods are looked at: whether there are S4 methods as well.
-proxies_are_s4 <- function() {
-  if (!identical(loadedNamespaces(), methods_seen$namespaces)) look_at_methods()
-  has_s4_methods("share_proxy")
-}
-
 plugin_error <- function(message, parent = NULL) {
   stop(errorCondition(message, class = c("cowshed_error_plugin", "cowshed_error"), parent = parent))
 }

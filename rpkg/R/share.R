@@ -58,7 +58,7 @@
 #' @export
 setGeneric("share", function(x, ...) standardGeneric("share"), useAsDefault = function(x, ...) {
   if (!is.object(x)) return(share.default(x, ...))
-  refresh_methods(x, "share")
+  if (length(s3_table) > length(generics)) refresh_methods(x, "share")
   UseMethod("share")
 })
 
@@ -86,7 +86,7 @@ share.default <- function(x, ..., copyOnWrite = NULL, sharedSubset = NULL, share
 #' @export
 setGeneric("unshare", function(x, ...) standardGeneric("unshare"), useAsDefault = function(x, ...) {
   if (!is.object(x)) return(unshare.default(x, ...))
-  refresh_methods(x, "unshare")
+  if (length(s3_table) > length(generics)) refresh_methods(x, "unshare")
   UseMethod("unshare")
 })
 
@@ -126,7 +126,7 @@ unshare.default <- function(x, ...) {
 #' @export
 setGeneric("is.shared", function(x, ...) standardGeneric("is.shared"), useAsDefault = function(x, ...) {
   if (!is.object(x)) return(is.shared.default(x, ...))
-  refresh_methods(x, "is.shared")
+  if (length(s3_table) > length(generics)) refresh_methods(x, "is.shared")
   UseMethod("is.shared")
 })
 

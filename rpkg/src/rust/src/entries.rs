@@ -178,8 +178,8 @@ entries! {
         Ok(Sexp::null())
     };
 
-    set_door_functions(s3_methods, are_s4, distance, proxy, restore) |r: R| {
-        door::register(r, s3_methods, [are_s4, distance, proxy, restore])?;
+    set_door_functions(s3_methods, generic, refresh, distance, proxy, restore) |r: R| {
+        door::register(r, s3_methods, generic, [refresh, distance, proxy, restore])?;
         Ok(Sexp::null())
     };
 }
