@@ -66,11 +66,14 @@ look_at_methods <- function() {
 methods_of <- function(package) {
   namespace <- asNamespace(package)
   s3 <- .getNamespaceInfo(namespace, "S3methods")
+  # A namespace not made by R's loader need not have it.
+  if (!is.matrix(s3)) s3 <- matrix("", 0L, 3L)
   s3 <- s3[s3[, 1L] %in% generics, , drop = FALSE]
   # One whose place was taken by a package that is unloaded by now gets it back.
   for (i in seq_len(nrow(s3))) {
     name <- paste0(s3[i, 1L], ".", s3[i, 2L])
-    if (is.null(s3_table[[name]])) assign(name, get(s3[i, 3L], namespace), envir = s3_table)
+    own <- get0(s3[i, 3L], namespace, mode = "function")
+    if (is.null(s3_table[[name]]) && !is.null(own)) assign(name, own, envir = s3_table)
   }
   rbind(method_table(s3[, 1L], s3[, 2L], package, FALSE), s4_methods_in(namespace, package))
 }
