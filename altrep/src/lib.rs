@@ -16,6 +16,7 @@ pub mod cells;
 mod character;
 mod class;
 mod condition;
+pub mod door;
 pub mod element;
 mod elsewhere;
 mod environment;

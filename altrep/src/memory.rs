@@ -12,11 +12,12 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use cowshed_core::{AttachError, Payload, Segment, SegmentId, Store, check_memory_name};
+use cowshed_core::{AttachError, Flags, Mode, Opener, Payload, Segment, SegmentId, Store, check_memory_name};
 
 use crate::boundary::{Failure, R, Result, call};
+use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
-use crate::{stores, sys};
+use crate::{registry, stores, sys};
 
 struct Held {
     segment: Arc<Segment>,
@@ -83,6 +84,17 @@ fn attach(r: R, text: &str) -> Result<(Store, Arc<Segment>, Payload)> {
     let segment = found(text, store, store.reattach(address.id))?;
     let payload = segment.memory(address.node).ok_or_else(|| gone(text, store))?;
     Ok((store, segment, payload))
+}
+
+/// The value that was shared as the segment with this id, as a process that has a reference to all of it opens it.
+///
+/// # Errors
+/// It is gone, or a strategy that it needs is not here.
+pub fn open_whole(r: R, text: &str) -> Result<Sexp> {
+    let (_, segment, _) = attach(r, text)?;
+    let flags = if segment.mode() == Mode::Frozen { Flags::COPY_ON_WRITE } else { Flags::empty() };
+    let session = Session::new(r, ShareOptions { flags, ..ShareOptions::usual(r)? });
+    Opener::new(&session, registry(), &segment, flags).open(segment.root())
 }
 
 /// How many bytes it has, without holding it.

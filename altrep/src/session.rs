@@ -11,7 +11,7 @@ use crate::keeper::Keeper;
 use crate::object::Object;
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{condition, options, sys};
+use crate::{condition, door, options, sys};
 
 /// One call of share(), or one reference being opened.
 pub struct Session {
@@ -27,6 +27,8 @@ pub struct Session {
     keeper: Cell<Option<Keeper>>,
     /// If environments are shared too: those that were met.
     environments: Option<InPlace>,
+    /// Proxies of objects whose class packages share.
+    pub(crate) door: door::Memo,
 }
 
 /// The arguments of share().
@@ -76,6 +78,7 @@ impl Session {
             strings: Cell::new(false),
             keeper: Cell::new(None),
             environments: None,
+            door: door::Memo::default(),
         }
     }
 

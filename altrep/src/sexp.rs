@@ -175,6 +175,12 @@ impl Sexp {
         self.kind() == sys::SYMSXP && unsafe { CStr::from_ptr(sys::R_CHAR(sys::PRINTNAME(self.0))) } == c"\x01NULL\x01"
     }
 
+    /// Whether it has a class of its own, by an attribute.
+    pub fn is_object(self) -> bool {
+        // SAFETY: an R object.
+        unsafe { sys::OBJECT(self.0) != 0 }
+    }
+
     /// Whether it is an S4 object.
     pub fn is_s4(self) -> bool {
         // SAFETY: an R object.
@@ -379,7 +385,7 @@ impl R {
 }
 
 /// `quote(x)` for what evaluates to something else than itself. Unprotected.
-unsafe fn quoted(x: SEXP) -> SEXP {
+pub(crate) unsafe fn quoted(x: SEXP) -> SEXP {
     const SELF_EVALUATING: std::ops::RangeInclusive<SexpType> = sys::LGLSXP..=sys::VECSXP;
     // SAFETY: an R object.
     if SELF_EVALUATING.contains(&(unsafe { sys::TYPEOF(x) } as SexpType)) {

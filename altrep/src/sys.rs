@@ -10,8 +10,8 @@ use std::ffi::{c_char, c_int, c_void};
 
 pub use libR_sys::{
     ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BaseNamespace, R_BlankString,
-    R_CallMethodDef, R_EmptyEnv, R_ExternalPtrAddr, R_GlobalEnv, R_MissingArg, R_NaInt, R_NaReal, R_NaString,
-    R_NilValue, R_UnboundValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2, R_set_altrep_data1,
+    R_CallMethodDef, R_ClassSymbol, R_EmptyEnv, R_ExternalPtrAddr, R_GlobalEnv, R_MissingArg, R_NaInt, R_NaReal,
+    R_NaString, R_NilValue, R_UnboundValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2, R_set_altrep_data1,
     R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
 
@@ -55,9 +55,12 @@ unsafe extern "C-unwind" {
     pub fn R_ContinueUnwind(cont: SEXP) -> !;
     pub fn R_MakeUnwindCont() -> SEXP;
     pub fn R_PreserveObject(x: SEXP);
+    pub fn R_ReleaseObject(x: SEXP);
+    pub fn R_existsVarInFrame(env: SEXP, name: SEXP) -> c_int;
     pub fn Rf_protect(x: SEXP) -> SEXP;
     pub fn Rf_unprotect(n: c_int);
     pub fn Rf_allocVector(kind: SexpType, n: R_xlen_t) -> SEXP;
+    pub fn Rf_asInteger(x: SEXP) -> c_int;
     pub fn Rf_xlength(x: SEXP) -> R_xlen_t;
     pub fn Rf_eval(call: SEXP, env: SEXP) -> SEXP;
     pub fn Rf_install(name: *const c_char) -> SEXP;

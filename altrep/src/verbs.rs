@@ -12,7 +12,7 @@ use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
 use crate::walk::{self, Attributes, Reach, Step};
-use crate::{by_kind, condition, lists, registry, stores, sys};
+use crate::{by_kind, condition, door, lists, registry, stores, sys};
 
 pub use crate::blank::blank;
 pub use crate::environment::listed;
@@ -97,7 +97,10 @@ fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp>
 
 fn share_with(x: Sexp, store: Store, session: Session) -> Result<Sexp> {
     let (r, flags) = (session.r, session.options.flags);
-    if is_vector(x.kind()) && x.len(r)? < session.options.min_length {
+    let proxied = door::is_proxied(&session, x)?;
+    if is_vector(x.kind()) && !proxied && x.len(r)? < session.options.min_length
+        || proxied && is_shared_so(&session, door::proxy(&session, x)?.0)?
+    {
         return Ok(x);
     }
     if registry().choose(&session, x)?.is_opaque() {
@@ -107,7 +110,7 @@ fn share_with(x: Sexp, store: Store, session: Session) -> Result<Sexp> {
         }
     }
     let container = !is_vector(x.kind()) && x.kind() != sys::VECSXP;
-    if container && !session.must_work() && !session.any_new(x)? {
+    if container && !proxied && !session.must_work() && !session.any_new(x)? {
         return Ok(x);
     }
     let segment = share_value(&session, registry(), &Waiting(store), x, flags)?;
@@ -116,6 +119,41 @@ fn share_with(x: Sexp, store: Store, session: Session) -> Result<Sexp> {
     session.rebind(&mut opener)?;
     session.warn_of_strings()?;
     Ok(shared)
+}
+
+/// Whether everything in a proxy that would be shared is, with these flags.
+fn is_shared_so(session: &Session, proxy: Sexp) -> Result<bool> {
+    let r = session.r;
+    if let Some(list) = Object::find_list(proxy.0) {
+        return Ok(list.flags() == session.options.flags && !lists::is_changed(list));
+    }
+    if proxy.kind() == sys::VECSXP {
+        r.check_stack()?;
+        let mut any = false;
+        for i in 0..proxy.len(r)? {
+            let part = proxy.element(r, i)?;
+            if proxy_part_matters(session, part)? {
+                if !is_shared_so(session, part)? {
+                    return Ok(false);
+                }
+                any = true;
+            }
+        }
+        return Ok(any);
+    }
+    Ok(shared(proxy).is_some_and(|view| view.flags() == session.options.flags))
+}
+
+fn proxy_part_matters(session: &Session, part: Sexp) -> Result<bool> {
+    Ok(part.kind() == sys::VECSXP || is_vector(part.kind()) && part.len(session.r)? >= session.options.min_length)
+}
+
+/// Whether a package has a proxy for the class of `x`.
+///
+/// # Errors
+/// R's own.
+pub fn has_proxy(r: R, x: Sexp) -> Result<bool> {
+    door::is_proxied(&door::session(r), x)
 }
 
 /// A view under other flags. Only a change of copyOnWrite to FALSE, on a frozen segment, needs new memory.

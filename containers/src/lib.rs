@@ -6,6 +6,7 @@ mod closure;
 mod environment;
 mod list;
 mod pairlist;
+mod proxy;
 mod s4;
 
 /// Referenced by the library, so that the linker keeps this crate and with it the strategies it registers.

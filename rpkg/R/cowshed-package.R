@@ -4,11 +4,13 @@
 #'
 #' @keywords internal
 #' @useDynLib cowshed, .registration = TRUE
-#' @importFrom methods setGeneric setMethod
+#' @importFrom methods setGeneric
 "_PACKAGE"
 
 .onLoad <- function(libname, pkgname) {
   .Call(cs_set_judge_functions, innermost_frame, use_of_bytes)
+  s3_table <<- topenv()[[".__S3MethodsTable__."]]
+  .Call(cs_set_door_functions, s3_table, environment(share_proxy), refresh_table, proxy_distance, proxy_of, restored)
   # Whatever died before us left nothing for long. A store that cannot be used is for share() to report.
   tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
 }

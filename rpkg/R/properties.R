@@ -46,11 +46,21 @@
 #' sharedObjectProperties(list(a = x, b = 5), length)
 #' sharedObjectProperties(share(c("u", "v", "u", "v")))
 #' @export
-sharedObjectProperties <- function(x, ..., literal = TRUE) {
+setGeneric("sharedObjectProperties", function(x, ...) standardGeneric("sharedObjectProperties"), useAsDefault = function(x, ...) {
+  if (!is.object(x)) return(sharedObjectProperties.default(x, ...))
+  if (length(s3_table) > length(generics)) refresh_methods(x, "sharedObjectProperties")
+  UseMethod("sharedObjectProperties")
+})
+
+#' @rdname sharedObjectProperties
+#' @method sharedObjectProperties default
+#' @export
+sharedObjectProperties.default <- function(x, ..., literal = TRUE) {
   asked <- asked_for(as.list(substitute(list(...)))[-1L], literal, ...)
   if (length(asked$get) > 0L && length(asked$set) > 0L) {
     refuse("You cannot get and set the properties of a shared object at the same time")
   }
+  x <- stand_in(x)
   if (length(asked$set) > 0L) {
     check_settable(asked$set)
     invisible(of_vectors(x, set_properties, asked$set))

@@ -28,7 +28,8 @@
 #' @param x The object: a raw, logical, integer, double, complex or character vector of any length (matrices, arrays, factors, dates and
 #'   other classes on top of them included), or what holds such vectors: a list, a pairlist, an S4 object, an environment, a function. What cannot
 #'   be shared (symbols, calls, pointers) is returned as it is, unless `mustWork` is `TRUE`.
-#' @param ... For methods. `share(x, ...)` refuses arguments it does not know.
+#' @param ... For methods: `share()`, [is.shared()], [unshare()] and [sharedObjectProperties()] are generic functions, for which packages
+#'   may have S4 and S3 methods (see [share_proxy()]). `share(x, ...)` refuses arguments it does not know.
 #' @param copyOnWrite `TRUE`: a change made to the object is seen by nobody else. `FALSE`: every assignment to it changes the shared
 #'   memory, for every process that has it. Character vectors are always copy-on-write; for them `FALSE` gives a warning of class
 #'   `cowshed_warning_strings`.
@@ -78,19 +79,25 @@
 #' parallel::stopCluster(cl)
 #' }
 #' @export
-setGeneric("share", function(x, ...) standardGeneric("share"))
+setGeneric("share", function(x, ...) standardGeneric("share"), useAsDefault = function(x, ...) {
+  if (!is.object(x)) return(share.default(x, ...))
+  if (length(s3_table) > length(generics)) refresh_methods(x, "share")
+  UseMethod("share")
+})
 
 #' @rdname share
+#' @method share default
 #' @export
-setMethod("share", "ANY", function(x, ..., copyOnWrite = NULL, sharedSubset = NULL, sharedCopy = NULL,
-                                   sharedAttributes = NULL, mustWork = NULL, minLength = NULL, store = NULL) {
+share.default <- function(x, ..., copyOnWrite = NULL, sharedSubset = NULL, sharedCopy = NULL, sharedAttributes = NULL, mustWork = NULL,
+                          minLength = NULL, store = NULL) {
   if (...length() > 0L) unknown_arguments(...names2(...), "share")
   .Call(cs_share, x, copyOnWrite, sharedSubset, sharedCopy, sharedAttributes, mustWork, minLength, store)
-})
+}
 
 #' Turn a shared object into a plain one
 #'
 #' @param x An object.
+#' @param ... For methods; `unshare()` refuses arguments it does not know.
 #' @return The same value with nothing shared in it: a copy of what was shared, `x` itself if nothing was. Lists, pairlists, attributes and slots are
 #'   unshared all the way down. Environments, also those of functions, are unshared in place; those that [share()] leaves alone are left alone.
 #' @seealso [share()], [is.shared()]
@@ -100,7 +107,20 @@ setMethod("share", "ANY", function(x, ..., copyOnWrite = NULL, sharedSubset = NU
 #' is.shared(y)
 #' identical(x, y)
 #' @export
-unshare <- function(x) .Call(cs_unshare, x)
+setGeneric("unshare", function(x, ...) standardGeneric("unshare"), useAsDefault = function(x, ...) {
+  if (!is.object(x)) return(unshare.default(x, ...))
+  if (length(s3_table) > length(generics)) refresh_methods(x, "unshare")
+  UseMethod("unshare")
+})
+
+#' @rdname unshare
+#' @method unshare default
+#' @export
+unshare.default <- function(x, ...) {
+  if (...length() > 0L) unknown_arguments(...names2(...), "unshare")
+  if (has_proxy(x)) return(unshare_by_proxy(x))
+  .Call(cs_unshare, x)
+}
 
 #' Is an object shared?
 #'
@@ -128,9 +148,19 @@ unshare <- function(x) .Call(cs_unshare, x)
 #' is.shared(l, depth = 2)
 #' is.shared(share(structure(1:3, note = 4:6)), showAttributes = TRUE)
 #' @export
-is.shared <- function(x, ..., depth = 0, showAttributes = FALSE) {
+setGeneric("is.shared", function(x, ...) standardGeneric("is.shared"), useAsDefault = function(x, ...) {
+  if (!is.object(x)) return(is.shared.default(x, ...))
+  if (length(s3_table) > length(generics)) refresh_methods(x, "is.shared")
+  UseMethod("is.shared")
+})
+
+#' @rdname is.shared
+#' @method is.shared default
+#' @export
+is.shared.default <- function(x, ..., depth = 0, showAttributes = FALSE) {
   if (...length() > 0L) unknown_arguments(...names2(...), "is.shared")
   depth <- check_count("depth", depth)
+  x <- stand_in(x)
   answer <- shared_parts(x, depth)
   if (check_flag("showAttributes", showAttributes) && !isS4(x)) {
     given <- attributes(x)
@@ -140,6 +170,7 @@ is.shared <- function(x, ..., depth = 0, showAttributes = FALSE) {
 }
 
 shared_parts <- function(x, depth) {
+  if (depth > 0) x <- stand_in(x)
   if (depth == 0 || !has_parts(x) || !isS4(x) && length(x) == 0L) return(.Call(cs_is_shared, x))
   shared_in(x, depth - 1)
 }

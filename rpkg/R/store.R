@@ -57,6 +57,9 @@ private_bytes <- function(x) .Call(cs_private_bytes, x)
 # What a shared object reads, as `<segment>` or `<segment>:<node>`; NULL for a plain object.
 data_id <- function(x) .Call(cs_data_id, x)
 
+# The object that was shared as a segment, as another process makes it; `id` as of data_id().
+open_whole <- function(id) .Call(cs_open_whole, id)
+
 # The directory of the store share() would use now.
 store_path <- function() .Call(cs_store_path)
 

@@ -4,10 +4,10 @@ use std::ffi::{c_char, c_int};
 
 use cowshed_altrep::boundary::guard;
 use cowshed_altrep::core::Flags;
-use cowshed_altrep::memory;
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
+use cowshed_altrep::{door, memory};
 
 use crate::arguments::{count, flag, name};
 
@@ -84,6 +84,10 @@ entries! {
     };
 
     properties(x) |r: R| verbs::properties(r, x);
+
+    has_proxy(x) |r: R| verbs::has_proxy(r, x).and_then(|has| r.logical(has));
+
+    open_whole(id) |r: R| memory::open_whole(r, &name(r, "id", id)?);
 
     is_altrep(x) |r: R| r.logical(x.is_altrep());
 
@@ -173,6 +177,11 @@ entries! {
 
     set_judge_functions(frame, verdict) |r: R| {
         set_judge(r, frame, verdict)?;
+        Ok(Sexp::null())
+    };
+
+    set_door_functions(s3_methods, generic, refresh, distance, proxy, restore) |r: R| {
+        door::register(r, s3_methods, generic, [refresh, distance, proxy, restore])?;
         Ok(Sexp::null())
     };
 }

@@ -1,0 +1,65 @@
+//! An object whose class a package makes shareable from R: its proxy (what share_proxy() gives) is shared in its place.
+//!
+//! The one child is the proxy, the payload its origin: which package has the methods, and the class of the object.
+
+use cowshed_altrep::core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
+use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, door, inventory, verbs};
+
+struct Proxy;
+
+inventory::submit!(Registration(&Proxy));
+
+impl Shareable<Session> for Proxy {
+    fn name(&self) -> &'static str {
+        "r.proxy"
+    }
+
+    fn kinds(&self) -> &'static [u8] {
+        // An object may be of any of R's types.
+        const { &every_kind() }
+    }
+
+    fn claim(&self, session: &Session, x: Sexp) -> Claim {
+        door::claim(session, x)
+    }
+
+    fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
+        let (proxy, origin) = door::proxy(session, x)?;
+        let child = door::within(session, x, || out.encode(proxy))?;
+        let payload = door::write_origin(session.r, origin, out)?;
+        let aux = attributes::structure(out, [child]);
+        out.node(self.name(), Node { length: 1, payload, aux, ..Node::default() }, &[child])
+    }
+
+    fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        let r = session.r;
+        let Some(child) = from.children(node).next() else {
+            return Err(from.bad(node, "it is a proxy of nothing").into());
+        };
+        let origin = door::read_origin(r, node, from)?;
+        let proxy = from.open(child)?;
+        door::restore(r, proxy, origin)
+    }
+
+    fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
+        let (proxy, origin) = door::proxy(session, original)?;
+        let Some(child) = from.children(node).next() else {
+            return Err(from.bad(node, "it is a proxy of nothing").into());
+        };
+        let shared = from.replace(proxy, child)?;
+        if !verbs::any_shared(session.r, shared)? {
+            return Ok(original);
+        }
+        door::restore(session.r, shared, origin)
+    }
+}
+
+const fn every_kind() -> [u8; 26] {
+    let mut kinds = [0; 26];
+    let mut i = 0;
+    while i < kinds.len() {
+        kinds[i] = i as u8;
+        i += 1;
+    }
+    kinds
+}
