@@ -11,7 +11,7 @@ use crate::keeper::Keeper;
 use crate::object::Object;
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{condition, door, options, sys};
+use crate::{condition, options, proxies, sys};
 
 /// One call of share(), or one reference being opened.
 pub struct Session {
@@ -28,7 +28,7 @@ pub struct Session {
     /// If environments are shared too: those that were met.
     environments: Option<InPlace>,
     /// Proxies of objects whose class packages share.
-    pub(crate) door: door::Memo,
+    pub(crate) proxies: proxies::Memo,
 }
 
 /// The arguments of share().
@@ -78,7 +78,7 @@ impl Session {
             strings: Cell::new(false),
             keeper: Cell::new(None),
             environments: None,
-            door: door::Memo::default(),
+            proxies: proxies::Memo::default(),
         }
     }
 

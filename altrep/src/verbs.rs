@@ -12,7 +12,7 @@ use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
 use crate::walk::{self, Attributes, Reach, Step};
-use crate::{by_kind, condition, door, lists, registry, stores, sys};
+use crate::{by_kind, condition, lists, proxies, registry, stores, sys};
 
 pub use crate::blank::blank;
 pub use crate::environment::listed;
@@ -97,9 +97,9 @@ fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp>
 
 fn share_with(x: Sexp, store: Store, session: Session) -> Result<Sexp> {
     let (r, flags) = (session.r, session.options.flags);
-    let proxied = door::is_proxied(&session, x)?;
+    let proxied = proxies::is_proxied(&session, x)?;
     if is_vector(x.kind()) && !proxied && x.len(r)? < session.options.min_length
-        || proxied && is_shared_so(&session, door::proxy(&session, x)?.0)?
+        || proxied && is_shared_so(&session, proxies::proxy(&session, x)?.0)?
     {
         return Ok(x);
     }
@@ -153,7 +153,7 @@ fn proxy_part_matters(session: &Session, part: Sexp) -> Result<bool> {
 /// # Errors
 /// R's own.
 pub fn has_proxy(r: R, x: Sexp) -> Result<bool> {
-    door::is_proxied(&door::session(r), x)
+    proxies::is_proxied(&proxies::session(r), x)
 }
 
 /// A view under other flags. Only a change of copyOnWrite to FALSE, on a frozen segment, needs new memory.

@@ -3,7 +3,7 @@
 //! The one child is the proxy, the payload its origin: which package has the methods, and the class of the object.
 
 use cowshed_altrep::core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
-use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, door, inventory, verbs};
+use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, inventory, proxies, verbs};
 
 struct Proxy;
 
@@ -20,13 +20,13 @@ impl Shareable<Session> for Proxy {
     }
 
     fn claim(&self, session: &Session, x: Sexp) -> Claim {
-        door::claim(session, x)
+        proxies::claim(session, x)
     }
 
     fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
-        let (proxy, origin) = door::proxy(session, x)?;
-        let child = door::within(session, x, || out.encode(proxy))?;
-        let payload = door::write_origin(session.r, origin, out)?;
+        let (proxy, origin) = proxies::proxy(session, x)?;
+        let child = proxies::within(session, x, || out.encode(proxy))?;
+        let payload = proxies::write_origin(session.r, origin, out)?;
         let aux = attributes::structure(out, [child]);
         out.node(self.name(), Node { length: 1, payload, aux, ..Node::default() }, &[child])
     }
@@ -36,13 +36,13 @@ impl Shareable<Session> for Proxy {
         let Some(child) = from.children(node).next() else {
             return Err(from.bad(node, "it is a proxy of nothing").into());
         };
-        let origin = door::read_origin(r, node, from)?;
+        let origin = proxies::read_origin(r, node, from)?;
         let proxy = from.open(child)?;
-        door::restore(r, proxy, origin)
+        proxies::restore(r, proxy, origin)
     }
 
     fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
-        let (proxy, origin) = door::proxy(session, original)?;
+        let (proxy, origin) = proxies::proxy(session, original)?;
         let Some(child) = from.children(node).next() else {
             return Err(from.bad(node, "it is a proxy of nothing").into());
         };
@@ -50,7 +50,7 @@ impl Shareable<Session> for Proxy {
         if !verbs::any_shared(session.r, shared)? {
             return Ok(original);
         }
-        door::restore(session.r, shared, origin)
+        proxies::restore(session.r, shared, origin)
     }
 }
 

@@ -7,7 +7,7 @@ use cowshed_altrep::core::Flags;
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, memory};
+use cowshed_altrep::{memory, proxies};
 
 use crate::arguments::{count, flag, name};
 
@@ -181,7 +181,7 @@ entries! {
     };
 
     set_door_functions(s3_methods, generic, refresh, distance, proxy, restore) |r: R| {
-        door::register(r, s3_methods, generic, [refresh, distance, proxy, restore])?;
+        proxies::register(r, s3_methods, generic, [refresh, distance, proxy, restore])?;
         Ok(Sexp::null())
     };
 }

@@ -138,7 +138,7 @@ fn distance(session: &Session, x: Sexp) -> Result<Option<u32>> {
     if !x.is_object() {
         return Ok(None);
     }
-    let (r, memo) = (session.r, &session.door);
+    let (r, memo) = (session.r, &session.proxies);
     let Some(functions) = FUNCTIONS.get() else { return Ok(None) };
     let class = class_of(r, x)?;
     if let Some(known) = memo.distances.borrow().get(&class) {
@@ -227,7 +227,7 @@ fn s3_method(r: R, functions: &Functions, class: &[u8]) -> Result<S3> {
 /// # Errors
 /// The method's, or it gives what it may not.
 pub fn proxy(session: &Session, x: Sexp) -> Result<(Sexp, Sexp)> {
-    let (r, memo, address) = (session.r, &session.door, x.0 as usize);
+    let (r, memo, address) = (session.r, &session.proxies, x.0 as usize);
     if let Some(made) = memo.made.borrow().get(&address) {
         return Ok(*made);
     }
@@ -251,7 +251,7 @@ pub(crate) fn session(r: R) -> Session {
 /// # Errors
 /// Those of `body`, or it does.
 pub fn within<T>(session: &Session, x: Sexp, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let under_way = &session.door.under_way;
+    let under_way = &session.proxies.under_way;
     if under_way.borrow().contains(&(x.0 as usize)) {
         let class = x.class(session.r)?;
         let message =
