@@ -79,7 +79,7 @@ pub(crate) fn read(r: R, node: NodeId, from: &Opener<'_, Session>) -> Result<Sex
 }
 
 /// Calls an R function, given as text, in base.
-fn evaluate(r: R, function: &std::ffi::CStr, argument: Sexp) -> Result<Sexp> {
+pub(crate) fn evaluate(r: R, function: &std::ffi::CStr, argument: Sexp) -> Result<Sexp> {
     let value = call(r, || {
         // SAFETY: all is protected while it is needed; a jump restores the protect stack.
         unsafe {

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use cowshed_core::{Flags, Host};
+use cowshed_core::{Flags, Host, SegmentId, Shareable};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::sexp::Sexp;
-use crate::{condition, options, sys};
+use crate::{condition, door, options, sys};
 
 /// One call of share(), or one reference being opened.
 #[derive(Debug)]
@@ -118,5 +118,9 @@ impl Host for Session {
     fn poll(&self) -> Result<()> {
         // SAFETY: raises R's interrupt, which `call` catches.
         call(self.r, || unsafe { sys::R_CheckUserInterrupt() })
+    }
+
+    fn provide(&self, segment: SegmentId, name: &str) -> Result<&'static dyn Shareable<Self>> {
+        door::provide(self.r, segment, name)
     }
 }

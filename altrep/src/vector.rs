@@ -77,6 +77,26 @@ fn view<E: Element>(node: NodeId, from: &Opener<'_, Session>) -> Result<(View, u
     Ok((View::new(span, len as usize), len as usize))
 }
 
+/// A vector of `len` elements that lie `offset` bytes into a node's payload, whichever strategy wrote it; `None` if there are none such.
+pub(crate) fn part<E: Element>(
+    session: &Session,
+    from: &Opener<'_, Session>,
+    node: NodeId,
+    offset: u64,
+    len: u64,
+) -> Result<Option<Sexp>> {
+    let size = size_of::<E::C>();
+    if offset % size as u64 != 0 {
+        return Ok(None);
+    }
+    let Some(span) = Span::new(from.segment(), node, offset / size as u64, len, size) else { return Ok(None) };
+    let (view, len) = (View::new(span, len as usize), len as usize);
+    if len < session.options.min_length {
+        return hooks::copy::<E>(session.r, &view).map(|x| Some(Sexp(x)));
+    }
+    Ok(Some(Sexp(Object::new::<E>(session.r, view, from.flags())?.sexp())))
+}
+
 /// The elements: as they lie in memory, or region by region from an ALTREP that has no pointer, which is never expanded.
 fn payload<E: Element>(r: R, x: Sexp, len: usize, out: &mut Encoder<'_, Session>) -> Result<Payload> {
     let size = size_of::<E::C>();

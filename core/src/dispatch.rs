@@ -22,7 +22,12 @@ impl<H: Host> Registry<H> {
         registry
     }
 
-    /// Names of all strategies, sorted.
+    /// All strategies, sorted by name.
+    pub fn all(&self) -> &[&'static dyn Shareable<H>] {
+        &self.all
+    }
+
+    /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.all.iter().map(|s| s.name())
     }
@@ -30,12 +35,12 @@ impl<H: Host> Registry<H> {
     /// The strategy of a value.
     ///
     /// # Errors
-    /// [`DispatchError::Unclaimed`] if nobody wants it, [`DispatchError::Tie`] if two want it equally.
-    pub fn choose(&self, host: &H, value: H::Value) -> Result<&'static dyn Shareable<H>, DispatchError> {
+    /// [`DispatchError::Unclaimed`] if nobody wants it, [`DispatchError::Tie`] if two want it equally, or what a strategy says when asked.
+    pub fn choose(&self, host: &H, value: H::Value) -> Result<&'static dyn Shareable<H>, H::Error> {
         let mut best: Option<(Claim, &'static dyn Shareable<H>)> = None;
         let mut tied = None;
         for strategy in &self.by_kind[usize::from(host.kind(value)) % 32] {
-            let claim = strategy.claim(host, value);
+            let claim = strategy.ask(host, value)?;
             match best {
                 _ if claim == Claim::No => {}
                 Some((b, _)) if claim < b => {}
@@ -45,10 +50,11 @@ impl<H: Host> Registry<H> {
         }
         match (best, tied) {
             (Some((_, first)), Some(second)) => {
-                Err(DispatchError::Tie { first: first.name(), second: second.name(), what: host.describe(value) })
+                let [first, second] = [first, second].map(|s| (s.package(), s.name()));
+                Err(DispatchError::Tie { first, second, what: host.describe(value) }.into())
             }
             (Some((_, strategy)), None) => Ok(strategy),
-            (None, _) => Err(DispatchError::Unclaimed { what: host.describe(value) }),
+            (None, _) => Err(DispatchError::Unclaimed { what: host.describe(value) }.into()),
         }
     }
 
