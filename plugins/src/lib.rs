@@ -53,6 +53,7 @@ pub mod prelude {
     pub use crate::host::{Encoder, Node, NodeId, Opener, Payload};
     pub use crate::strategy::{Registration, Shareable, kind};
     pub use cowshed_altrep::core::Claim;
+    pub use cowshed_altrep::element;
     pub use cowshed_altrep::{Failure, R, Result, Sexp, inventory};
 }
 

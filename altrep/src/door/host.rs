@@ -44,7 +44,7 @@ fn misuse(why: impl Into<String>) -> Failure {
 }
 
 unsafe extern "C-unwind" fn register_strategy(strategy: *const Strategy) {
-    guard(|_| {
+    guard(|r| {
         // SAFETY: the header asks for a strategy; the first four fields are the same in all versions.
         let first = unsafe { (&raw const (*strategy).size, &raw const (*strategy).abi) };
         // SAFETY: as above.
@@ -54,10 +54,10 @@ unsafe extern "C-unwind" fn register_strategy(strategy: *const Strategy) {
         if abi != abi::ABI || (size as usize) < size_of::<Strategy>() {
             let mut nothing = EMPTY;
             (nothing.size, nothing.abi) = (size, abi);
-            return super::register(&nothing, name, package);
+            return super::register(r, &nothing, name, package);
         }
         // SAFETY: it has our version and at least our size.
-        super::register(unsafe { &*strategy }, name, package)
+        super::register(r, unsafe { &*strategy }, name, package)
     });
 }
 

@@ -12,6 +12,7 @@ mod header;
 mod host;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -79,7 +80,7 @@ pub fn plugins() -> Vec<Plugin> {
 }
 
 /// Adds what a plugin handed over.
-fn register(strategy: &Strategy, name: &str, package: &str) -> Result<()> {
+fn register(r: R, strategy: &Strategy, name: &str, package: &str) -> Result<()> {
     let refuse = |why: String| {
         let what = format!("the sharing strategy '{name}' of the package '{package}' is refused: {why}");
         Err(Failure::new("plugin", what))
@@ -120,11 +121,26 @@ fn register(strategy: &Strategy, name: &str, package: &str) -> Result<()> {
         all.push(Box::leak(Box::new(foreign)));
     });
     rebuild();
-    Ok(())
+    watch(r, package)
+}
+
+/// Has R take a package's strategies away when its namespace is unloaded. R calls `R_unload_<package>` only of libraries whose symbols it looks up.
+fn watch(r: R, package: &str) -> Result<()> {
+    thread_local! {
+        static WATCHED: RefCell<HashSet<String>> = RefCell::default();
+    }
+    if !WATCHED.with_borrow_mut(|watched| watched.insert(package.to_owned())) {
+        return Ok(());
+    }
+    let hook = c"function(package) setHook(packageEvent(package, 'onUnload'), function(...) {
+        if (isNamespaceLoaded('cowshed')) asNamespace('cowshed')$unregister_plugins(package)
+    })";
+    let package = r.string(package)?;
+    r.scope(|| evaluate(r, hook, package).map(|_| ()))
 }
 
 /// Takes a package's strategies away; how many there were.
-fn unregister(package: &str) -> usize {
+pub fn unregister(package: &str) -> usize {
     let before = FOREIGN.with_borrow(Vec::len);
     FOREIGN.with_borrow_mut(|all| all.retain(|f| f.plugin().package != package));
     let gone = before - FOREIGN.with_borrow(Vec::len);

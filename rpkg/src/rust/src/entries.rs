@@ -181,6 +181,8 @@ entries! {
         })
     };
 
+    unregister(package) |r: R| r.number(door::unregister(&package.text(r)?.unwrap_or_default()) as f64);
+
     open_segment(x) |r: R| verbs::open_segment(r, x);
 
     set_judge_functions(frame, verdict) |r: R| {
