@@ -96,7 +96,11 @@ fn attempt<T>(body: impl FnOnce(R) -> Result<T>, bug: impl FnOnce(&str) -> Failu
         }
         Ok(Err(failure)) => {
             // An error may end here; a jump restores R's protect stack itself.
-            if matches!(failure, Failure::Error { .. }) { release(before) } else { KEPT.set(before) }
+            if matches!(failure, Failure::Error { .. }) {
+                release(before)
+            } else {
+                KEPT.set(before)
+            }
             Err(failure)
         }
         Err(panic) => {

@@ -284,7 +284,10 @@ fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
     let view = segment
         .table()
         .get(reference.node)
-        .filter(|node| segment.table().strategy(*node) == K::STRATEGY || K::TYPE != sys::STRSXP && view::is_foreign(&segment, *node))
+        .filter(|node| {
+            segment.table().strategy(*node) == K::STRATEGY
+                || K::TYPE != sys::STRSXP && view::is_foreign(&segment, *node)
+        })
         .and_then(|node| K::view(&segment, node, reference.start, reference.len));
     view.ok_or_else(|| {
         let why = format!("segment {} has no such vector as its reference says; share the object again", reference.id);

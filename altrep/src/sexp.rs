@@ -307,7 +307,7 @@ impl R {
 }
 
 /// `quote(x)` for what evaluates to something else than itself. Unprotected.
-unsafe fn quoted(x: SEXP) -> SEXP {
+pub(crate) unsafe fn quoted(x: SEXP) -> SEXP {
     const SELF_EVALUATING: std::ops::RangeInclusive<SexpType> = sys::LGLSXP..=sys::VECSXP;
     // SAFETY: an R object.
     if SELF_EVALUATING.contains(&(unsafe { sys::TYPEOF(x) } as SexpType)) {

@@ -88,9 +88,7 @@ impl Span {
             true => (whole.payload.len / size, true),
             false => (whole.length, whole.length.checked_mul(size) == Some(whole.payload.len)),
         };
-        let fits = exact
-            && start.checked_add(len).is_some_and(|end| end <= length)
-            && len <= isize::MAX as u64;
+        let fits = exact && start.checked_add(len).is_some_and(|end| end <= length) && len <= isize::MAX as u64;
         let offset = if len == 0 { 0 } else { whole.payload.offset + start * size };
         fits.then(|| Span { segment: segment.clone(), node, start, payload: Payload { offset, len: len * size } })
     }

@@ -84,7 +84,8 @@ impl Encoder<'_> {
             .collect();
         let (first, count) = (pieces.as_ptr(), pieces.len() as u32);
         // SAFETY: as many pieces, of memory that is borrowed.
-        let abi::Payload { offset, length } = call(self.r, || unsafe { (self.host.write)(self.context, first, count) })?;
+        let abi::Payload { offset, length } =
+            call(self.r, || unsafe { (self.host.write)(self.context, first, count) })?;
         Ok(Payload { offset, length })
     }
 

@@ -91,7 +91,8 @@ declare! {
         CLAIM_TYPE = 2;
         /// A claim by class is this plus a number, the larger the more specific.
         CLAIM_CLASS = 3;
-        /// A claim: by class, as without claim().
+        /// A claim: by class, as without claim(). It is COWSHED_CLASS(101) for the last class of class(x) and for an S4 object's own, one more for
+        /// each class before the last, one less for each step up the classes that an S4 class extends.
         CLAIM_BY_CLASS = 4_294_967_294;
         /// No claim: claim() failed.
         CLAIM_FAILED = 4_294_967_295;

@@ -15,8 +15,11 @@ use super::abi::{self, Strategy};
 use super::{Plugin, address, given, owned};
 use crate::boundary::{Failure, R, Result, call, guard};
 use crate::session::Session;
-use crate::sexp::Sexp;
+use crate::sexp::{Sexp, quoted};
 use crate::sys::{self, R_xlen_t, SEXP};
+
+/// The claim of whoever shares the last class of class(x), or an S4 object's own; more for those before it, less for those it extends.
+const LAST_CLASS: u32 = 101;
 
 type Claimer = unsafe extern "C-unwind" fn(*mut c_void, SEXP) -> u32;
 type Encode = unsafe extern "C-unwind" fn(*mut c_void, *mut abi::Encoder, SEXP, *mut u32) -> c_int;
@@ -123,7 +126,7 @@ impl Foreign {
         Failure::new("plugin", format!("the package '{package}' (sharing strategy '{name}') failed to {doing}: {why}"))
     }
 
-    /// How specific its class is in class(x): 1 for the last one; `None` if `x` has not that class.
+    /// How specific its class is among those of `x`; `None` if `x` has not that class.
     fn position(&self, r: R, x: Sexp, class: &CStr) -> Result<Option<u32>> {
         let at = call(r, || {
             // SAFETY: an R object with a class attribute; every index is below the length.
@@ -134,16 +137,27 @@ impl Foreign {
                 }
                 let n = sys::Rf_xlength(classes);
                 let is_it = |i: &R_xlen_t| CStr::from_ptr(sys::R_CHAR(sys::STRING_ELT(classes, *i))) == class;
-                (0..n).find(is_it).map(|i| (n - i) as u32)
+                (0..n).find(is_it).map(|i| (n - 1 - i) as u32)
             }
         })?;
         if at.is_some() || !x.is_s4() {
-            return Ok(at);
+            return Ok(at.map(|before| LAST_CLASS.saturating_add(before)));
         }
-        // An S4 class may extend it.
-        // SAFETY: an R object and a C string.
-        let extends = call(r, || unsafe { sys::Rf_inherits(x.0, class.as_ptr()) })? != 0;
-        Ok(extends.then_some(0))
+        // An S4 class may extend it: R gives the place among all it extends, from 1, its own; 0 if it is none.
+        let place = call(r, || {
+            // SAFETY: the call is protected while it is evaluated; a jump restores the protect stack. The value is read before anything is allocated.
+            unsafe {
+                let which = sys::Rf_cons(sys::Rf_protect(sys::Rf_ScalarLogical(1)), sys::R_NilValue);
+                let what = sys::Rf_cons(sys::Rf_protect(sys::Rf_mkString(class.as_ptr())), sys::Rf_protect(which));
+                let arguments = sys::Rf_cons(sys::Rf_protect(quoted(x.0)), sys::Rf_protect(what));
+                let expression = sys::Rf_lcons(sys::Rf_install(c"inherits".as_ptr()), sys::Rf_protect(arguments));
+                let place = sys::Rf_eval(sys::Rf_protect(expression), sys::R_BaseEnv);
+                sys::Rf_unprotect(7);
+                *sys::INTEGER(place)
+            }
+        })?;
+        let distance = u32::try_from(place - 1).ok();
+        Ok(distance.map(|d| LAST_CLASS.saturating_sub(d)))
     }
 
     /// Runs a callback with a context that is valid meanwhile.

@@ -50,7 +50,8 @@ unsafe extern "C-unwind" fn register_strategy(strategy: *const Strategy) {
         // SAFETY: as above.
         let (size, abi) = unsafe { (*first.0, *first.1) };
         // SAFETY: as above.
-        let (name, package) = unsafe { (required((*strategy).name, "name")?, required((*strategy).package, "package")?) };
+        let (name, package) =
+            unsafe { (required((*strategy).name, "name")?, required((*strategy).package, "package")?) };
         if abi != abi::ABI || (size as usize) < size_of::<Strategy>() {
             let mut nothing = EMPTY;
             (nothing.size, nothing.abi) = (size, abi);
@@ -153,7 +154,9 @@ unsafe extern "C-unwind" fn add_node(
         // SAFETY: the header asks for a node.
         let node = unsafe { *node };
         let known = |number: u32| {
-            e.out.get(number).ok_or_else(|| misuse(format!("the sharing strategy '{}' named a node that it has not added", e.strategy)))
+            e.out.get(number).ok_or_else(|| {
+                misuse(format!("the sharing strategy '{}' named a node that it has not added", e.strategy))
+            })
         };
         let children = (0..count as usize)
             // SAFETY: the header asks for `count` children.
@@ -162,7 +165,10 @@ unsafe extern "C-unwind" fn add_node(
         let attributes = if node.attributes == abi::NONE { None } else { Some(known(node.attributes)?) };
         let payload = Payload { offset: node.payload.offset, len: node.payload.length };
         if payload != Payload::default() && !e.written.contains(&payload) {
-            return Err(misuse(format!("the sharing strategy '{}' named a payload that it has not written", e.strategy)));
+            return Err(misuse(format!(
+                "the sharing strategy '{}' named a payload that it has not written",
+                e.strategy
+            )));
         }
         if node.aux >> (64 - OWN_AUX) != 0 {
             return Err(misuse(format!("the sharing strategy '{}' gave a node an aux of 2^56 or more", e.strategy)));

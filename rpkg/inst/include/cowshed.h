@@ -48,7 +48,8 @@ extern "C" {
 #define COWSHED_CLAIM_TYPE 2u
 /* A claim by class is this plus a number, the larger the more specific. */
 #define COWSHED_CLAIM_CLASS 3u
-/* A claim: by class, as without claim(). */
+/* A claim: by class, as without claim(). It is COWSHED_CLASS(101) for the last class of class(x) and for an S4 object's own, one more
+ * for each class before the last, one less for each step up the classes that an S4 class extends. */
 #define COWSHED_CLAIM_BY_CLASS 4294967294u
 /* No claim: claim() failed. */
 #define COWSHED_CLAIM_FAILED 4294967295u

@@ -4,10 +4,10 @@ use std::ffi::{c_char, c_int};
 
 use cowshed_altrep::boundary::guard;
 use cowshed_altrep::core::Flags;
-use cowshed_altrep::{door, memory};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
+use cowshed_altrep::{door, memory};
 
 use crate::arguments::{count, flag, name};
 
