@@ -152,8 +152,17 @@ pub fn unregister(package: &str) -> usize {
 
 /// The strategy of a name that a segment needs and nobody has registered: loads the package that the name begins with.
 pub(crate) fn provide(r: R, segment: SegmentId, name: &str) -> Result<&'static dyn Shareable<Session>> {
-    let package = name.rsplit_once('.').map_or(name, |(package, _)| package);
-    let why = load(r, package)?;
+    let package = name.rsplit_once('.').map_or("", |(package, _)| package);
+    if ["r", "memory"].contains(&package) {
+        let why = format!(
+            "segment {segment} needs the sharing strategy '{name}' of another version of cowshed; use the same cowshed in every process"
+        );
+        return Err(Failure::new("version", why));
+    }
+    // What a segment says is not to be believed: a name with a slash would load code from anywhere.
+    let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic())
+        && package.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    let why = if is_name { load(r, package)? } else { Some("that is no name of a package".to_owned()) };
     if let Some(strategy) = registry().by_name(name) {
         return Ok(strategy);
     }

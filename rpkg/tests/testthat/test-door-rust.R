@@ -142,6 +142,7 @@ test_that("sharing survives gctorture", {
       .libPaths(c(library, .libPaths()))
       library(cowshed)
       x <- rustdoor::runs(rep(c(1, 2, 1, 3), 1:4))
+      share(x) # dispatch is made ready once
       gctorture(TRUE)
       s <- share(x)
       inside <- share(list(x, 1:5))
