@@ -205,6 +205,7 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
         ticket,
         flags: x.flags(),
         node: span.node.0,
+        part: view::is_foreign(&span.segment, span.node),
         start: span.start,
         len: view.len() as u64,
         store: store.path().to_owned(),
@@ -284,9 +285,9 @@ fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
     let view = segment
         .table()
         .get(reference.node)
-        .filter(|node| {
-            segment.table().strategy(*node) == K::STRATEGY
-                || K::TYPE != sys::STRSXP && view::is_foreign(&segment, *node)
+        .filter(|node| match reference.part {
+            true => K::TYPE != sys::STRSXP && view::is_foreign(&segment, *node),
+            false => segment.table().strategy(*node) == K::STRATEGY,
         })
         .and_then(|node| K::view(&segment, node, reference.start, reference.len));
     view.ok_or_else(|| {

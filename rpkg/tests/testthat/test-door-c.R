@@ -329,3 +329,42 @@ test_that("a part of a plugin's payload is a view by all rights", {
     expect_identical(part[7], as.raw(0))
   }))
 })
+
+test_that("what a segment says of its strategy loads no code but a package's", {
+  skip_if_not_installed("digest")
+  crc <- function(bytes) {
+    hex <- formatC(digest::digest(bytes, "crc32", serialize = FALSE), width = 8, flag = "0")
+    rev(as.raw(strtoi(substring(gsub(" ", "0", hex), c(1, 3, 5, 7), c(2, 4, 6, 8)), 16L)))
+  }
+  library <- faults_library()
+  with_package("faults", library, with_new_store({
+    enrol("")
+    s <- share(faulty(1))
+    dir <- scratch()
+    put_in(dir, s[[1]], "part")
+    file <- segments()
+    good <- readBin(file, "raw", file.size(file))
+    table <- sum(as.integer(good[41:48]) * 256^(0:7))
+    names_at <- max(grepRaw("faults.it", good, all = TRUE, fixed = TRUE))
+    for (name in c("../ult.it", "r.faultit", "no-sep.it", "faults it")) {
+      bad <- good
+      bad[names_at + 0:8] <- charToRaw(name)
+      bad[80 + 1:4] <- crc(bad[(table + 1):length(bad)])
+      bad[124 + 1:4] <- crc(bad[1:124])
+      unlink(file)
+      writeBin(bad, file)
+      got <- run_r({
+        part <- take("part")
+        answer(condition_of(cowshed:::open_segment(part)))
+      }, dir = dir)
+      expect_ended_well(got)
+      if (name == "r.faultit") {
+        # No part of our own nodes is a view of anything.
+        expect_condition_class(got$answer, "corrupt")
+      } else {
+        expect_condition_class(got$answer, "plugin")
+        expect_match(got$answer$message, "that is no name of a package", fixed = TRUE, info = name)
+      }
+    }
+  }))
+})
