@@ -287,6 +287,7 @@ pub fn private_bytes(x: Sexp) -> Option<u64> {
 /// A strategy that this process lacks, or a corrupt segment.
 pub fn open_segment(r: R, x: Sexp) -> Result<Sexp> {
     let Some(shared) = Object::find(x.0) else { return Ok(x) };
+    shared.view().check()?;
     let Some(span) = shared.view().span() else { return Ok(x) };
     let flags = shared.flags();
     let session = Session::new(r, ShareOptions { flags, ..ShareOptions::usual(r)? });
