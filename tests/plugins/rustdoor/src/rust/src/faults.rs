@@ -63,7 +63,9 @@ impl Shareable for Faulty {
             Fault::Panics => panic!("wrote too much"),
             Fault::Fails => Err(Failure::new("plugin", "it does not want to")),
             // A list has as many elements as it has, and R says so.
-            Fault::Stops => out.attributes(r.list(usize::MAX >> 1, |_| Ok(x))?).and(Err(Failure::new("plugin", "unreachable"))),
+            Fault::Stops => {
+                out.attributes(r.list(usize::MAX >> 1, |_| Ok(x))?).and(Err(Failure::new("plugin", "unreachable")))
+            }
             Fault::Invents => out.node(Node { payload: Payload::default(), aux: u64::MAX, ..Node::default() }, &[]),
             Fault::ClaimPanics | Fault::OpenPanics => out.node(Node { payload, ..Node::default() }, &[]),
         }

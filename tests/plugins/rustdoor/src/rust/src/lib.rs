@@ -27,10 +27,9 @@ impl Shareable for Runs {
     }
 
     fn encode(&self, r: R, x: Sexp, out: &mut Encoder<'_>) -> Result<NodeId> {
-        let (Some(values), Some(ends)) = (
-            x.element(r, 0)?.elements::<element::Double>(r)?,
-            x.element(r, 1)?.elements::<element::Integer>(r)?,
-        ) else {
+        let (Some(values), Some(ends)) =
+            (x.element(r, 0)?.elements::<element::Double>(r)?, x.element(r, 1)?.elements::<element::Integer>(r)?)
+        else {
             return Err(Failure::new("plugin", NONSENSE));
         };
         let values: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
