@@ -173,9 +173,9 @@ declare! {
             state: *mut c_void;
         }
         callbacks {
-            /// Whether `x`, of one of the types and of the class if there is one, is its own: one of the COWSHED_CLAIM numbers, or COWSHED_CLASS(n). The largest claim wins,
-            /// and a tie is an error. It is asked often, so it must be quick. NULL: by class, more specific the earlier the class is in
-            /// class(x).
+            /// Whether `x`, of one of the types and of the class if there is one, is its own: one of the COWSHED_CLAIM numbers, or
+            /// COWSHED_CLASS(n). The largest claim wins, and a tie is an error. It is asked often, so it must be quick. NULL: by class, more
+            /// specific the earlier the class is in class(x).
             claim(state: *mut c_void, x: SEXP) -> u32;
             /// Writes `x` and stores its node.
             encode(state: *mut c_void, out: *mut Encoder, x: SEXP, node: *mut u32) -> c_int;
