@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 
 use crate::condition;
+use crate::sexp::Sexp;
 use crate::sys::{self, R_xlen_t, SEXP};
 
 /// We are on R's thread, inside a [`guard`].
@@ -55,9 +56,15 @@ thread_local! {
     static TOKEN: Cell<SEXP> = const { Cell::new(null_mut()) };
 }
 
-/// Prepares the token, and keeps panics off the terminal: they become R errors.
-pub(crate) fn init() {
-    // SAFETY: called once by R's loader, with no Rust frame above that has destructors.
+/// Prepares the token, and keeps panics off the terminal: they become R errors. Once for each library that links this crate.
+///
+/// # Safety
+/// Called by R's loader.
+pub unsafe fn prepare() {
+    if !TOKEN.get().is_null() {
+        return;
+    }
+    // SAFETY: called by R's loader, with no Rust frame above that has destructors.
     let token = unsafe { sys::R_MakeUnwindCont() };
     // SAFETY: as above.
     unsafe { sys::R_PreserveObject(token) };
@@ -74,23 +81,42 @@ pub(crate) fn init() {
 
 /// Runs `body` as the outermost Rust frame under R. An error becomes an R condition, a panic one of class `cowshed_error_internal`.
 pub fn guard<T>(body: impl FnOnce(R) -> Result<T>) -> T {
+    match attempt(body, |panic| Failure::new("internal", format!("cowshed has a bug: {panic}"))) {
+        Ok(value) => value,
+        Err(failure) => raise(failure),
+    }
+}
+
+/// The same for a library of another package, which has more to do with an error than to raise it. A panic is an error.
+///
+/// # Errors
+/// Those of `body`. A jump goes to [`raise`] next.
+pub fn outcome<T>(body: impl FnOnce(R) -> Result<T>) -> Result<T> {
+    attempt(body, |panic| Failure::new("plugin", format!("it panicked: {panic}")))
+}
+
+#[inline]
+fn attempt<T>(body: impl FnOnce(R) -> Result<T>, bug: impl FnOnce(&str) -> Failure) -> Result<T> {
     let before = KEPT.get();
-    let outcome = catch_unwind(AssertUnwindSafe(|| body(R(PhantomData))));
-    let failure = match outcome {
+    match catch_unwind(AssertUnwindSafe(|| body(R(PhantomData)))) {
         Ok(Ok(value)) => {
             release(before);
-            return value;
+            Ok(value)
         }
-        Ok(Err(failure)) => failure,
-        Err(panic) => Failure::new("internal", format!("cowshed has a bug: {}", text(&*panic))),
-    };
-    release(before);
-    raise(failure)
+        Ok(Err(failure)) => {
+            release(before);
+            Err(failure)
+        }
+        Err(panic) => {
+            release(before);
+            Err(bug(text(&*panic)))
+        }
+    }
 }
 
 /// Goes on as R's jump. Whoever calls it has nothing left to drop; R restores its protect stack itself.
 #[cold]
-pub(crate) fn raise(failure: Failure) -> ! {
+pub fn raise(failure: Failure) -> ! {
     match failure {
         // SAFETY: the token holds the jump that `call` caught, and no Rust frame below R's has anything to drop.
         Failure::Jump => unsafe { sys::R_ContinueUnwind(TOKEN.get()) },
@@ -140,6 +166,14 @@ fn grow(r: R, x: SEXP) -> Result<()> {
 }
 
 impl R {
+    /// Protects what another library gave, until the guard, or the scope, ends.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn protect(self, x: Sexp) -> Result<Sexp> {
+        self.keep(x.0).map(Sexp)
+    }
+
     /// Protects `x` until the guard, or the scope, ends.
     pub(crate) fn keep(self, x: SEXP) -> Result<SEXP> {
         let n = KEPT.get();

@@ -35,7 +35,7 @@ impl Shareable<Session> for Elsewhere {
     }
 
     fn claim(&self, session: &Session, x: Sexp) -> Claim {
-        if x.is_altrep() && !session.options.afresh && is_as_wished(session, x) {
+        if x.is_altrep() && !session.writes_afresh() && is_as_wished(session, x) {
             Claim::Class(u32::MAX)
         } else {
             Claim::No

@@ -17,7 +17,7 @@ use crate::object::Object;
 use crate::reference::Reference;
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::view::{Source, Span, View};
-use crate::{by_element, by_value, layout, options, references, stores, subset};
+use crate::{by_element, by_value, layout, options, references, stores, subset, view};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
 const PLAIN_COPY: usize = 64 << 10;
@@ -205,6 +205,7 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
         ticket,
         flags: x.flags(),
         node: span.node.0,
+        part: view::is_foreign(&span.segment, span.node),
         start: span.start,
         len: view.len() as u64,
         store: store.path().to_owned(),
@@ -284,7 +285,10 @@ fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
     let view = segment
         .table()
         .get(reference.node)
-        .filter(|node| segment.table().strategy(*node) == K::STRATEGY)
+        .filter(|node| match reference.part {
+            true => K::TYPE != sys::STRSXP && view::is_foreign(&segment, *node),
+            false => segment.table().strategy(*node) == K::STRATEGY,
+        })
         .and_then(|node| K::view(&segment, node, reference.start, reference.len));
     view.ok_or_else(|| {
         let why = format!("segment {} has no such vector as its reference says; share the object again", reference.id);

@@ -2,7 +2,7 @@
 //!
 //! Reading order, as a call of share() goes: [`verbs`] is what R's functions do; `vector` writes a vector and makes its view; `object` is the
 //! ALTREP object around a `view`; `hooks` is what R calls on it; `class` gives those to R. What is shared in place goes through `in_place`, over
-//! `walk` and `environment`. Beneath lie [`boundary`], where errors, panics and
+//! `walk` and `environment`. [`proxies`] and [`door`] are where other packages come in: their methods in R, their strategies. Beneath lie [`boundary`], where errors, panics and
 //! R's jumps cross, and [`sys`], R's C interface.
 //!
 //! Safe code elsewhere (containers, plugins) uses [`Sexp`], [`R`] and [`Session`], implements `Shareable<Session>`, and registers with
@@ -16,6 +16,7 @@ pub mod cells;
 mod character;
 mod class;
 mod condition;
+pub mod door;
 pub mod element;
 mod elsewhere;
 mod environment;
@@ -47,12 +48,11 @@ pub mod verbs;
 mod view;
 mod walk;
 
-use std::sync::OnceLock;
-
-use cowshed_core::{Registry, Shareable};
+use cowshed_core::Shareable;
 
 pub use boundary::{Failure, R, Result};
 pub use by_value::set_judge;
+pub use door::registry;
 pub use session::{Session, ShareOptions};
 pub use sexp::Sexp;
 
@@ -64,18 +64,13 @@ pub struct Registration(pub &'static dyn Shareable<Session>);
 
 inventory::collect!(Registration);
 
-/// Every strategy registered in this library.
-pub fn registry() -> &'static Registry<Session> {
-    static REGISTRY: OnceLock<Registry<Session>> = OnceLock::new();
-    REGISTRY.get_or_init(|| Registry::new(inventory::iter::<Registration>.into_iter().map(|r| r.0)))
-}
-
 /// Prepares everything; called by R's loader before anything else.
 ///
 /// # Safety
 /// `info` is what R's loader passed.
 pub unsafe fn init(info: *mut sys::DllInfo) {
-    boundary::init();
+    // SAFETY: the caller's.
+    unsafe { boundary::prepare() };
     references::init();
     environment::init();
     boundary::guard(|r| {

@@ -18,6 +18,8 @@ pub(crate) struct Reference {
     pub(crate) ticket: Option<Ticket>,
     pub(crate) flags: Flags,
     pub(crate) node: u32,
+    /// Whether the node is of another package's strategy, and the view is of a part of its bytes.
+    pub(crate) part: bool,
     /// First element and number of elements of the view within its node.
     pub(crate) start: u64,
     pub(crate) len: u64,
@@ -28,7 +30,7 @@ impl Reference {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let elsewhere = self.store != default_store_path(None);
         let mut b = Vec::with_capacity(FIXED);
-        b.extend([VERSION, self.flags.bits(), elsewhere.into(), 0]);
+        b.extend([VERSION, self.flags.bits(), elsewhere.into(), self.part.into()]);
         b.extend(self.node.to_le_bytes());
         b.extend(self.id.bytes());
         for number in [self.ticket.map_or(0, Ticket::bits), self.start, self.len] {
@@ -53,12 +55,13 @@ impl Reference {
             id: SegmentId::from_bytes(fixed[8..24].try_into().expect("16 bytes")),
             ticket: Ticket::from_bits(u64_at(24)),
             flags: Flags::from_bits(fixed[1])?,
+            part: fixed[3] == 1,
             node: u32::from_le_bytes(fixed[4..8].try_into().expect("4 bytes")),
             start: u64_at(32),
             len: u64_at(40),
             store,
         };
-        (fixed[0] == VERSION).then_some(reference)
+        (fixed[0] == VERSION && fixed[3] <= 1).then_some(reference)
     }
 }
 
@@ -72,6 +75,7 @@ mod tests {
             ticket: Some(Ticket::random()),
             flags: Flags::COPY_ON_WRITE | Flags::SHARED_COPY,
             node: 7,
+            part: true,
             start: 1 << 40,
             len: 3,
             store,

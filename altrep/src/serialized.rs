@@ -102,7 +102,7 @@ pub fn read(r: R, node: NodeId, from: &Opener<'_, Session>) -> Result<Sexp> {
 }
 
 /// Calls an R function, given as text, in base.
-fn evaluate(r: R, function: &std::ffi::CStr, argument: Sexp) -> Result<Sexp> {
+pub(crate) fn evaluate(r: R, function: &std::ffi::CStr, argument: Sexp) -> Result<Sexp> {
     let value = call(r, || {
         // SAFETY: all is protected while it is needed; a jump restores the protect stack.
         unsafe {

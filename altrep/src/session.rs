@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use cowshed_core::{Encoder, Flags, Host};
+use cowshed_core::{Encoder, Flags, Host, SegmentId, Shareable};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::Kind;
@@ -11,7 +11,7 @@ use crate::keeper::Keeper;
 use crate::object::Object;
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{condition, options, proxies, sys};
+use crate::{condition, door, options, proxies, sys};
 
 /// One call of share(), or one reference being opened.
 pub struct Session {
@@ -25,6 +25,8 @@ pub struct Session {
     strings: Cell<bool>,
     /// What the views that are made now belong to, inside a container.
     keeper: Cell<Option<Keeper>>,
+    /// Whether what is shared already is written again, because what holds it will open it from its node.
+    afresh: Cell<bool>,
     /// If environments are shared too: those that were met.
     environments: Option<InPlace>,
     /// Proxies of objects whose class packages share.
@@ -71,12 +73,14 @@ impl ShareOptions {
 impl Session {
     /// With these options. Environments are left alone.
     pub fn new(r: R, options: ShareOptions) -> Self {
+        let options_afresh = options.afresh;
         Session {
             r,
             options,
             attributes: Cell::new(0),
             strings: Cell::new(false),
             keeper: Cell::new(None),
+            afresh: Cell::new(options_afresh),
             environments: None,
             proxies: proxies::Memo::default(),
         }
@@ -110,6 +114,19 @@ impl Session {
     pub(crate) fn flags_for(&self, kind: sys::SexpType) -> Flags {
         // Character vectors are never written through.
         if kind == sys::STRSXP { self.options.flags | Flags::COPY_ON_WRITE } else { self.options.flags }
+    }
+
+    /// Runs `body`, which writes the parts of an object that opens them from their nodes: none may be in another segment.
+    pub(crate) fn afresh<T>(&self, body: impl FnOnce() -> T) -> T {
+        let before = self.afresh.replace(true);
+        let value = body();
+        self.afresh.set(before);
+        value
+    }
+
+    /// Whether what is shared already has to be written again.
+    pub(crate) fn writes_afresh(&self) -> bool {
+        self.afresh.get()
     }
 
     /// Runs `body`, in which the parts of a container are made: their views belong together.
@@ -194,5 +211,9 @@ impl Host for Session {
     fn poll(&self) -> Result<()> {
         // SAFETY: raises R's interrupt, which `call` catches.
         call(self.r, || unsafe { sys::R_CheckUserInterrupt() })
+    }
+
+    fn provide(&self, segment: SegmentId, name: &str) -> Result<&'static dyn Shareable<Self>> {
+        door::provide(self.r, segment, name)
     }
 }

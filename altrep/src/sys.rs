@@ -57,7 +57,14 @@ unsafe extern "C-unwind" {
     pub fn R_PreserveObject(x: SEXP);
     pub fn R_ReleaseObject(x: SEXP);
     pub fn R_existsVarInFrame(env: SEXP, name: SEXP) -> c_int;
+    pub fn R_withCallingErrorHandler(
+        body: unsafe extern "C-unwind" fn(*mut c_void) -> SEXP,
+        data: *mut c_void,
+        handler: unsafe extern "C-unwind" fn(SEXP, *mut c_void) -> SEXP,
+        handler_data: *mut c_void,
+    ) -> SEXP;
     pub fn Rf_protect(x: SEXP) -> SEXP;
+    pub fn R_ProtectWithIndex(x: SEXP, index: *mut c_int);
     pub fn Rf_unprotect(n: c_int);
     pub fn Rf_allocVector(kind: SexpType, n: R_xlen_t) -> SEXP;
     pub fn Rf_asInteger(x: SEXP) -> c_int;
@@ -94,11 +101,13 @@ unsafe extern "C-unwind" {
     pub fn R_unLockBinding(name: SEXP, env: SEXP);
     pub fn R_IsPackageEnv(env: SEXP) -> c_int;
     pub fn R_IsNamespaceEnv(env: SEXP) -> c_int;
+    pub fn Rf_type2char(kind: SexpType) -> *const c_char;
     pub fn Rf_asS4(x: SEXP, yes: c_int, complete: c_int) -> SEXP;
     pub fn SHALLOW_DUPLICATE_ATTRIB(to: SEXP, from: SEXP);
     pub fn Rf_shallow_duplicate(x: SEXP) -> SEXP;
     pub fn Rf_GetOption1(name: SEXP) -> SEXP;
     pub fn R_RegisterCCallable(package: *const c_char, name: *const c_char, function: *const c_void);
+    pub fn R_GetCCallable(package: *const c_char, name: *const c_char) -> *const c_void;
     pub fn R_alloc(n: usize, size: c_int) -> *mut c_char;
     pub fn R_MakeWeakRef(key: SEXP, value: SEXP, finalizer: SEXP, on_exit: c_int) -> SEXP;
     pub fn R_WeakRefKey(x: SEXP) -> SEXP;

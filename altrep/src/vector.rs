@@ -76,6 +76,50 @@ fn view<E: Element>(node: NodeId, from: &Opener<'_, Session>) -> Result<(View, u
     Ok((View::new(span, len as usize), len as usize))
 }
 
+/// A vector of `len` elements that lie `offset` bytes into a node's payload, whichever strategy wrote it; `None` if there are none such.
+pub(crate) fn part<E: Element>(
+    session: &Session,
+    from: &Opener<'_, Session>,
+    node: NodeId,
+    offset: u64,
+    len: u64,
+) -> Result<Option<Sexp>> {
+    let size = size_of::<E::C>();
+    if offset % size as u64 != 0 {
+        return Ok(None);
+    }
+    let Some(span) = Span::new(from.segment(), node, offset / size as u64, len, size) else { return Ok(None) };
+    let (view, len) = (View::new(span, len as usize), len as usize);
+    if len < session.options.min_length {
+        return hooks::copy::<E>(session.r, &view).map(|x| Some(Sexp(x)));
+    }
+    Ok(Some(Sexp(session.object::<E>(view, from.flags())?.sexp())))
+}
+
+impl Sexp {
+    /// A copy of the elements of a vector; `None` if it is of another type.
+    ///
+    /// # Errors
+    /// Those of another package's ALTREP.
+    pub fn elements<E: Element>(self, r: R) -> Result<Option<Vec<E::C>>> {
+        if self.kind() != E::TYPE {
+            return Ok(None);
+        }
+        let len = self.len(r)?;
+        let mut elements = vec![E::na(); len];
+        let mut at = 0;
+        while at < len {
+            // SAFETY: within the vector, which has room for what is left.
+            let place = unsafe { elements.as_mut_ptr().add(at) };
+            // SAFETY: a vector of this type, and as much room.
+            let got = call(r, || unsafe { E::region(self.0, at as R_xlen_t, (len - at) as R_xlen_t, place) })? as usize;
+            assert!((1..=len - at).contains(&got), "an ALTREP's Get_region gave {got} of {} elements", len - at);
+            at += got;
+        }
+        Ok(Some(elements))
+    }
+}
+
 /// The elements: as they lie in memory, or region by region from an ALTREP that has no pointer, which is never expanded.
 fn payload<E: Element>(r: R, x: Sexp, len: usize, out: &mut Encoder<'_, Session>) -> Result<Payload> {
     let size = size_of::<E::C>();

@@ -262,6 +262,20 @@ pub fn private_bytes(x: Sexp) -> Option<u64> {
     Object::find(x.0).map(|object| View::private_bytes(object.view()))
 }
 
+/// The whole object that a shared vector is a part of, made from its segment as a process does that has nothing else of it; `x` itself if it is
+/// no part of a segment.
+///
+/// # Errors
+/// A strategy that this process lacks, or a corrupt segment.
+pub fn open_segment(r: R, x: Sexp) -> Result<Sexp> {
+    let Some(shared) = Object::find(x.0) else { return Ok(x) };
+    shared.view().check()?;
+    let Some(span) = shared.view().span() else { return Ok(x) };
+    let flags = shared.flags();
+    let session = Session::new(r, ShareOptions { flags, ..ShareOptions::usual(r)? });
+    Opener::new(&session, registry(), &span.segment, flags).open(span.segment.root())
+}
+
 /// The store share() would use now.
 ///
 /// # Errors

@@ -67,7 +67,8 @@ pub(crate) enum Source {
     Loose,
 }
 
-/// A range of a node's elements.
+/// A range of a node's elements. A node of another package's strategy has bytes that can be seen as elements of any type, each type's counted
+/// from where they begin.
 #[derive(Clone)]
 pub(crate) struct Span {
     pub(crate) segment: Arc<Segment>,
@@ -83,9 +84,11 @@ impl Span {
     pub(crate) fn new(segment: &Arc<Segment>, node: NodeId, start: u64, len: u64, size: usize) -> Option<Span> {
         let whole = segment.table().node(node);
         let size = size as u64;
-        let fits = whole.length.checked_mul(size) == Some(whole.payload.len)
-            && start.checked_add(len).is_some_and(|end| end <= whole.length)
-            && len <= isize::MAX as u64;
+        let (length, exact) = match is_foreign(segment, node) {
+            true => (whole.payload.len / size, true),
+            false => (whole.length, whole.length.checked_mul(size) == Some(whole.payload.len)),
+        };
+        let fits = exact && start.checked_add(len).is_some_and(|end| end <= length) && len <= isize::MAX as u64;
         let offset = if len == 0 { 0 } else { whole.payload.offset + start * size };
         fits.then(|| Span { segment: segment.clone(), node, start, payload: Payload { offset, len: len * size } })
     }
@@ -109,6 +112,12 @@ impl Span {
     fn frozen(&self) -> bool {
         self.segment.mode() == Mode::Frozen
     }
+}
+
+/// Whether the strategy of a node is another package's: our own names begin with `r.`, and `memory.` is that of memory's names.
+pub(crate) fn is_foreign(segment: &Segment, node: NodeId) -> bool {
+    let name = segment.table().strategy(node);
+    !name.starts_with("r.") && !name.starts_with("memory.")
 }
 
 impl View {

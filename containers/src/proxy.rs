@@ -27,7 +27,8 @@ impl Shareable<Session> for Proxy {
         let (proxy, origin) = proxies::proxy(session, x)?;
         let child = proxies::within(session, x, || out.encode(proxy))?;
         let payload = proxies::write_origin(session.r, origin, out)?;
-        let aux = attributes::structure(out, [child]);
+        // The object is made by a method in R, here and now: what holds it is no list that opens it later.
+        let aux = attributes::STRUCTURE;
         out.node(self.name(), Node { length: 1, payload, aux, ..Node::default() }, &[child])
     }
 

@@ -135,6 +135,11 @@ impl<H: Host> Encoder<'_, H> {
         Ok(payload)
     }
 
+    /// A node by a number that came from outside; `None` if none of that number was added.
+    pub fn get(&self, number: u32) -> Option<NodeId> {
+        self.table.get(number)
+    }
+
     /// A node that was added.
     pub fn written(&self, node: NodeId) -> Node {
         self.table.node(node)

@@ -25,6 +25,8 @@ pub enum Kind {
     Memory,
     /// There is memory of that name, and it is too small.
     Size,
+    /// A strategy of another package is missing, or stands against another one.
+    Plugin,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             Kind::Unshareable => "unshareable",
             Kind::Memory => "memory",
             Kind::Size => "size",
+            Kind::Plugin => "plugin",
         }
     }
 }
@@ -254,13 +257,15 @@ pub enum DispatchError {
     },
     /// Two claim it equally.
     #[error(
-        "the strategies '{first}' and '{second}' both claim an object of {what} and neither is more specific; unload one of the two packages"
+        "the packages '{}' (strategy '{}') and '{}' (strategy '{}') both claim an object of {what} and neither is more specific; \
+         unload one of the two packages",
+        first.0, first.1, second.0, second.1
     )]
     Tie {
-        /// One name.
-        first: &'static str,
+        /// One package and its strategy.
+        first: (&'static str, &'static str),
         /// The other.
-        second: &'static str,
+        second: (&'static str, &'static str),
         /// The value, described.
         what: String,
     },
@@ -343,6 +348,7 @@ impl DispatchError {
     pub const fn kind(&self) -> Kind {
         match self {
             DispatchError::BadNode { .. } => Kind::Corrupt,
+            DispatchError::Tie { .. } | DispatchError::Unknown { .. } => Kind::Plugin,
             _ => Kind::Unshareable,
         }
     }

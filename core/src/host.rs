@@ -1,6 +1,6 @@
 //! What a host language and each kind of value must be able to do.
 
-use crate::{AttachError, CreateError, DispatchError, Encoder, NodeId, Opener};
+use crate::{AttachError, CreateError, DispatchError, Encoder, NodeId, Opener, SegmentId};
 
 /// A host language, seen from a segment: R, or the fake one of the tests.
 pub trait Host: Sized {
@@ -36,6 +36,17 @@ pub trait Host: Sized {
 
     /// Called now and then during long work. An error ends the work and leaves nothing behind.
     fn poll(&self) -> Result<(), Self::Error>;
+
+    /// Asked for a strategy that a segment needs and the registry does not have: a host that can load code tries to.
+    ///
+    /// # Errors
+    /// [`DispatchError::Unknown`], or why it cannot be had.
+    fn provide(&self, segment: SegmentId, name: &str) -> Result<&'static dyn Shareable<Self>, Self::Error>
+    where
+        Self: 'static,
+    {
+        Err(DispatchError::Unknown { id: segment, name: name.to_owned() }.into())
+    }
 }
 
 /// How strongly a strategy claims a value. The strongest claim wins; a tie is an error.
@@ -61,8 +72,21 @@ pub trait Shareable<H: Host>: Sync {
     /// The kinds ([`Host::kind`]) it may claim.
     fn kinds(&self) -> &'static [u8];
 
+    /// The package it comes from.
+    fn package(&self) -> &'static str {
+        "cowshed"
+    }
+
     /// Whether this value is its own.
     fn claim(&self, host: &H, value: H::Value) -> Claim;
+
+    /// The same where asking can fail, as it can when the answer is another library's. This is what dispatch calls.
+    ///
+    /// # Errors
+    /// The host's.
+    fn ask(&self, host: &H, value: H::Value) -> Result<Claim, H::Error> {
+        Ok(self.claim(host, value))
+    }
 
     /// Describes `value` to the encoder and returns its node.
     ///

@@ -36,7 +36,7 @@ impl<'a, H: Host> Opener<'a, H> {
     /// Opens another node, whichever strategy wrote it.
     ///
     /// # Errors
-    /// Those of the strategy, or [`DispatchError::Unknown`].
+    /// Those of the strategy, or [`Host::provide`]'s if there is none.
     pub fn open(&mut self, node: NodeId) -> Result<H::Value, H::Error> {
         self.deeper(node, |strategy, opener| strategy.open(opener.host, node, opener))
     }
@@ -55,8 +55,9 @@ impl<'a, H: Host> Opener<'a, H> {
         f: impl FnOnce(&'static dyn Shareable<H>, &mut Self) -> Result<H::Value, H::Error>,
     ) -> Result<H::Value, H::Error> {
         let name = self.segment.table().strategy(node);
-        let Some(strategy) = self.registry.by_name(name) else {
-            return Err(DispatchError::Unknown { id: self.segment.id(), name: name.to_owned() }.into());
+        let strategy = match self.registry.by_name(name) {
+            Some(strategy) => strategy,
+            None => self.host.provide(self.segment.id(), name)?,
         };
         // A chain without a cycle is no longer than the nodes there are.
         if self.depth >= DEEPEST.min(self.segment.table().len()) {

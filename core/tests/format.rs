@@ -334,7 +334,7 @@ fn any_byte_of_the_table_forged_gives_an_error_or_a_value() {
             b[at] ^= flip;
             reseal(&mut b);
             if let Err(e) = shed.read(&b) {
-                assert!(matches!(e.kind(), Some(Kind::Corrupt | Kind::Unshareable)), "byte {at}: {e}");
+                assert!(matches!(e.kind(), Some(Kind::Corrupt | Kind::Plugin)), "byte {at}: {e}");
             }
         }
     }
@@ -493,7 +493,7 @@ fn a_strategy_this_process_does_not_have_is_named() {
     let shed = Shed::new();
     for name in ["pkg.matrix", "", "fake.numbers2", "fake.number", "été"] {
         let b = build(&[], &[list(0, 0)], &[], &["fake.numbers", name], 0);
-        shed.expect(&b, Kind::Unshareable, &format!("'{name}'"));
+        shed.expect(&b, Kind::Plugin, &format!("'{name}'"));
     }
 }
 
@@ -771,7 +771,7 @@ fn whatever_lies_in_a_store_gives_an_error_or_a_value() {
         match shed.read(&b) {
             Ok(_) => read += 1,
             Err(e) => {
-                assert!(matches!(e.kind(), Some(Kind::Corrupt | Kind::Version | Kind::Unshareable)), "{e}");
+                assert!(matches!(e.kind(), Some(Kind::Corrupt | Kind::Version | Kind::Plugin)), "{e}");
                 refused += 1;
             }
         }

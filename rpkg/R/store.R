@@ -65,3 +65,9 @@ store_path <- function() .Call(cs_store_path)
 
 # Names of all sharing strategies.
 strategies <- function() .Call(cs_strategies)
+
+# Called when a package's namespace is unloaded that has registered strategies; altrep/src/door/mod.rs sets the hook.
+unregister_plugins <- function(package) .Call(cs_unregister, package)
+
+# The whole object that a shared vector is a part of, made from its segment as another process does.
+open_segment <- function(x) .Call(cs_open_segment, x)

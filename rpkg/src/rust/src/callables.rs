@@ -1,12 +1,12 @@
-//! What the header `SharedObject/sharedMemory.h` reaches by `R_GetCCallable("cowshed", ...)`.
+//! What the headers `SharedObject/sharedMemory.h` and `cowshed.h` reach by `R_GetCCallable("cowshed", ...)`.
 //!
-//! As R's own functions these raise R errors, and are called on R's thread. The header is the documentation and has the same signatures:
+//! As R's own functions these raise R errors, and are called on R's thread. The headers are the documentation and have the same signatures:
 //! whatever changes here gets a new name, because packages are compiled against them.
 
 use std::ffi::{CStr, c_char, c_int, c_ulonglong, c_void};
 
 use cowshed_altrep::boundary::{call, guard};
-use cowshed_altrep::{R, Result, memory, sys, verbs};
+use cowshed_altrep::{R, Result, door, memory, sys, verbs};
 
 /// An id or name that C passed.
 fn text(id: *const c_char) -> Result<String> {
@@ -69,7 +69,9 @@ unsafe extern "C-unwind" fn release_after_use(id: *const c_char, change: c_int) 
 
 /// Tells R of them.
 pub(crate) fn register() {
-    let all: [(&CStr, *const ()); 8] = [
+    let all: [(&CStr, *const ()); 9] = [
+        // The table that strategies of other packages come in by, see `cowshed.h`.
+        (c"cowshed_host", door::table as *const ()),
         (c"allocateSharedMemory", allocate as *const ()),
         (c"mapSharedMemory", map as *const ()),
         (c"unmapSharedMemory", unmap as *const ()),

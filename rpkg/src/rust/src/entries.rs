@@ -7,7 +7,7 @@ use cowshed_altrep::core::Flags;
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{memory, proxies};
+use cowshed_altrep::{door, memory, proxies};
 
 use crate::arguments::{count, flag, name};
 
@@ -171,9 +171,25 @@ entries! {
     };
 
     strategies() |r: R| {
-        let names = cowshed_plugins::strategies();
+        let names: Vec<_> = cowshed_altrep::registry().names().collect();
         r.strings(names.len(), |i| names[i].to_owned())
     };
+
+    plugins() |r: R| {
+        let all = door::plugins();
+        let kinds = |i: usize| all[i].kinds.iter().map(|kind| door::type_name(*kind)).collect::<Vec<_>>().join(", ");
+        r.named_list(&["name", "package", "door", "kinds", "abi"], |i| match i {
+            0 => r.strings(all.len(), |i| all[i].name.to_owned()),
+            1 => r.strings(all.len(), |i| all[i].package.to_owned()),
+            2 => r.strings(all.len(), |i| all[i].door.to_owned()),
+            3 => r.strings(all.len(), kinds),
+            _ => r.numbers(all.len(), |i| f64::from(all[i].abi)),
+        })
+    };
+
+    unregister(package) |r: R| r.number(door::unregister(&package.text(r)?.unwrap_or_default()) as f64);
+
+    open_segment(x) |r: R| verbs::open_segment(r, x);
 
     set_judge_functions(frame, verdict) |r: R| {
         set_judge(r, frame, verdict)?;

@@ -1,0 +1,17 @@
+# A double vector as runs of equal values: list(values, ends), where ends are the positions of the last element of each run.
+
+runs <- function(x) {
+  r <- rle(as.double(x))
+  structure(list(values = r$values, ends = cumsum(r$lengths)), class = "runs")
+}
+
+length.runs <- function(x) {
+  ends <- .subset2(x, "ends")
+  if (length(ends) > 0L) ends[[length(ends)]] else 0L
+}
+
+as.double.runs <- function(x, ...) rep.int(.subset2(x, "values"), diff(c(0L, .subset2(x, "ends"))))
+
+sum.runs <- function(x, ..., na.rm = FALSE) sum(.subset2(x, "values") * diff(c(0L, .subset2(x, "ends"))), ..., na.rm = na.rm)
+
+.onUnload <- function(libpath) library.dynam.unload("rustdoor", libpath)
