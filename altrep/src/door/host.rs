@@ -174,8 +174,8 @@ unsafe extern "C-unwind" fn add_node(
             return Err(misuse(format!("the sharing strategy '{}' gave a node an aux of 2^56 or more", e.strategy)));
         }
         let bits = if attributes.is_some() { attributes::bits(e.value) } else { 0 };
-        let parts = children.iter().copied().chain(attributes);
-        let aux = (node.aux << OWN_AUX) | bits | attributes::structure(e.out, parts);
+        // A strategy of another package makes its object here and now, so that its errors are share()'s.
+        let aux = (node.aux << OWN_AUX) | bits | attributes::STRUCTURE;
         let node = cowshed_core::Node { length: node.length, payload, attributes, aux, ..Default::default() };
         Ok(e.out.node(e.strategy, node, &children)?.0)
     })
