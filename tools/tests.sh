@@ -49,7 +49,7 @@ cargo_tests() {
 time_limit() {
   local foreground=
   [ ! -t 2 ] || foreground=--foreground
-  echo timeout $foreground --kill-after=10 420
+  echo timeout $foreground --kill-after=10 720
 }
 
 # Of the installed package.

@@ -9,15 +9,20 @@
 #' both; a method in the global environment goes before those of packages.
 #'
 #' @return A data frame with a row for each, and the columns `name` (of the strategy, or the method as `share_proxy.myclass`), `door`
-#'   (`"built in"`, `"R"`), `package`, `class` (of a method; else `NA`) and `priority`, the larger the sooner: 2 an S4 method, 1 an S3
-#'   method, 0 built in, -1 what takes anything that nobody else shares.
+#'   (`"built in"`, `"R"`, `"Rust"`, `"C"`), `package`, `class` (of a method; for a strategy of another package the types of R that it looks
+#'   at; else `NA`) and `priority`, the larger the sooner: 2 an S4 method, 1 an S3 method or a strategy of another package, 0 built in, -1 what
+#'   takes anything that nobody else shares.
 #' @seealso [share_proxy()]
 #' @examples
 #' sharePlugins()
 #' @export
 sharePlugins <- function() {
   look_at_methods()
-  own <- strategies()
+  plugins <- .Call(cs_plugins)
+  others <- data.frame(
+    name = plugins$name, door = plugins$door, package = plugins$package, class = plugins$kinds, priority = rep(1L, length(plugins$name))
+  )
+  own <- setdiff(strategies(), plugins$name)
   built_in <- data.frame(
     name = own, door = "built in", package = "cowshed", class = NA_character_, priority = ifelse(own == "r.serialized", -1L, 0L)
   )
@@ -26,9 +31,9 @@ sharePlugins <- function() {
     name = paste0(found$generic, if (nrow(found) > 0L) ".", found$class), door = rep("R", nrow(found)), package = found$package,
     class = found$class, priority = ifelse(found$s4, 2L, 1L)
   )
-  plugins <- rbind(theirs, built_in)
-  rownames(plugins) <- NULL
-  plugins
+  all <- rbind(theirs, others, built_in)
+  rownames(all) <- NULL
+  all
 }
 
 generics <- c("share", "is.shared", "unshare", "sharedObjectProperties", "share_proxy", "share_restore")

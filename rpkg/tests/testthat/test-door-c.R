@@ -16,6 +16,8 @@ test_that("a class of a C package is shared whole, in a list, and twice", {
     x <- sparse()$x
     s <- share(x)
     expect_identical(s, x)
+    listed <- sharePlugins()
+    expect_identical(as.character(listed[listed$package == "cdoor", c("door", "package")][1, ]), c("C", "cdoor"))
     # The dimensions are too short to be a view.
     expect_identical(vapply(unclass(s), is.shared, NA), c(rows = TRUE, begins = TRUE, values = TRUE, dim = FALSE))
     ids <- vapply(unclass(s)[1:3], cowshed:::data_id, "")
