@@ -2,7 +2,7 @@
 //! a shared list is a plain one of views.
 //!
 //! - Elements opened so far are in the external pointer's protected slot; their views have one keeper, the pointer's tag.
-//! - Once something is written to it, or a pointer asked for, all elements are there, at which [`View::data`] points then.
+//! - Once something is written to it, or a pointer asked for, all elements are there, at which `View::data` points then.
 //! - R duplicates it before it assigns to an element, and then has a plain list of the same elements.
 //! - Not for lists in which R itself must walk: [`STRUCTURE`].
 

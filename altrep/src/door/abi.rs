@@ -201,7 +201,7 @@ declare! {
             /// Registers a strategy. Errors (cowshed_error_plugin): another ABI, a name without the package's, a name that another library has
             /// registered, no types, neither class nor claim(), no encode() or open().
             register_strategy(strategy: *const Strategy);
-            /// Removes the strategies of a package and says how many they were. Call it from R_unload_<package>. Shared objects stay as they are, and so
+            /// Removes the strategies of a package and says how many they were. Call it from `R_unload_<package>`. Shared objects stay as they are, and so
             /// does the library's code.
             unregister(package: *const c_char) -> c_int;
             /// Keeps a message for the error and returns 1, for the callback to return.

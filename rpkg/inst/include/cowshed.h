@@ -147,8 +147,8 @@ struct cowshed_host {
     /* Registers a strategy. Errors (cowshed_error_plugin): another ABI, a name without the package's, a name that another library has
      * registered, no types, neither class nor claim(), no encode() or open(). */
     void (*register_strategy)(const cowshed_strategy *strategy);
-    /* Removes the strategies of a package and says how many they were. Call it from R_unload_<package>. Shared objects stay as they are,
-     * and so does the library's code. */
+    /* Removes the strategies of a package and says how many they were. Call it from `R_unload_<package>`. Shared objects stay as they
+     * are, and so does the library's code. */
     int (*unregister)(const char *package);
     /* Keeps a message for the error and returns 1, for the callback to return. */
     int (*fail)(const char *message);
