@@ -21,6 +21,9 @@ pub const STRUCTURE: u64 = 4;
 /// The vector is shorter than whoever shared it wished vectors in shared memory to be.
 pub(crate) const SHORT: u64 = 8;
 
+/// The value was shared before, and is in a segment of its own.
+pub(crate) const ELSEWHERE: u64 = 16;
+
 /// [`SHORT`] for a vector of this length.
 pub(crate) fn short(session: &Session, len: usize) -> u64 {
     if len < session.options.min_length { SHORT } else { 0 }

@@ -4,7 +4,7 @@
 
 use cowshed_core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
 
-use crate::attributes::STRUCTURE;
+use crate::attributes::{ELSEWHERE, STRUCTURE};
 use crate::boundary::Result;
 use crate::object::Object;
 use crate::session::Session;
@@ -43,7 +43,7 @@ impl Shareable<Session> for Elsewhere {
     }
 
     fn encode(&self, _: &Session, _: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
-        out.node(self.name(), Node { aux: STRUCTURE, ..Node::default() }, &[])
+        out.node(self.name(), Node { aux: STRUCTURE | ELSEWHERE, ..Node::default() }, &[])
     }
 
     fn open(&self, _: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {

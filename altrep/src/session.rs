@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-use cowshed_core::{Encoder, Flags, Host, SegmentId, Shareable};
+use cowshed_core::{Encoder, Flags, Host, Node, SegmentId, Shareable};
 
+use crate::attributes::ELSEWHERE;
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::Kind;
 use crate::in_place::InPlace;
@@ -197,6 +198,10 @@ impl Host for Session {
 
     fn identity(&self, value: Sexp) -> Option<usize> {
         Some(value.0 as usize)
+    }
+
+    fn stands(&self, node: &Node) -> bool {
+        node.aux & ELSEWHERE == 0 || !self.writes_afresh()
     }
 
     fn descend(&self, depth: usize) -> Result<()> {

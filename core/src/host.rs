@@ -1,6 +1,6 @@
 //! What a host language and each kind of value must be able to do.
 
-use crate::{AttachError, CreateError, DispatchError, Encoder, NodeId, Opener, SegmentId};
+use crate::{AttachError, CreateError, DispatchError, Encoder, Node, NodeId, Opener, SegmentId};
 
 /// A host language, seen from a segment: R, or the fake one of the tests.
 pub trait Host: Sized {
@@ -17,6 +17,12 @@ pub trait Host: Sized {
 
     /// Equal for two values that are one object, so that a shared part is written once; `None` if that means nothing.
     fn identity(&self, value: Self::Value) -> Option<usize>;
+
+    /// Whether a node that was written for a value stands for it where it is met again, too.
+    fn stands(&self, node: &Node) -> bool {
+        let _ = node;
+        true
+    }
 
     /// Called before each level of nesting, `depth` levels below the first. An error says that the stack would not hold another one.
     fn descend(&self, depth: usize) -> Result<(), Self::Error> {

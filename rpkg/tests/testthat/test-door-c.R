@@ -30,6 +30,10 @@ test_that("a class of a C package is shared whole, in a list, and twice", {
     expect_identical(inside, list(a = x, b = list(x, 1:10)))
     # One object met twice is one node.
     expect_identical(cowshed:::data_id(inside$a$rows), cowshed:::data_id(inside$b[[1]]$rows))
+    # What is shared already stays where it is in a list, and is written again where the package opens it.
+    y <- x
+    y$values <- share(x$values)
+    expect_identical(share(list(y$values, y, y$values)), list(x$values, x, x$values))
     live <- share(x, copyOnWrite = FALSE)
     expect_identical(live, x)
     # Sub-vectors of a part are of that part.
@@ -38,7 +42,7 @@ test_that("a class of a C package is shared whole, in a list, and twice", {
     changed$values[2] <- -1
     expect_identical(s, x)
     expect_identical(asNamespace("cdoor")$csc_multiply(s, rep(1, 100)), rowSums(sparse()$m))
-    rm(s, inside, live, changed, plain)
+    rm(s, inside, live, changed, plain, y)
     gc()
     expect_clean_store(ledgers = 1L)
   }))
