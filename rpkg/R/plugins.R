@@ -73,14 +73,18 @@ methods_of <- function(package) {
   s3 <- .getNamespaceInfo(namespace, "S3methods")
   # A namespace not made by R's loader need not have it.
   if (!is.matrix(s3)) s3 <- matrix("", 0L, 3L)
-  s3 <- s3[s3[, 1L] %in% generics, , drop = FALSE]
+  # R makes it a matrix of lists where a method was registered as a function.
+  s3 <- s3[as.character(s3[, 1L]) %in% generics, , drop = FALSE]
+  generic <- as.character(s3[, 1L])
+  class <- as.character(s3[, 2L])
   # One whose place was taken by a package that is unloaded by now gets it back.
   for (i in seq_len(nrow(s3))) {
-    name <- paste0(s3[i, 1L], ".", s3[i, 2L])
-    own <- get0(s3[i, 3L], namespace, mode = "function")
+    name <- paste0(generic[i], ".", class[i])
+    own <- s3[[i, 3L]]
+    if (is.character(own)) own <- get0(own, namespace, mode = "function")
     if (is.null(s3_table[[name]]) && !is.null(own)) assign(name, own, envir = s3_table)
   }
-  rbind(method_table(s3[, 1L], s3[, 2L], package, FALSE), s4_methods_in(namespace, package))
+  rbind(method_table(generic, class, package, FALSE), s4_methods_in(namespace, package))
 }
 
 global_methods <- function() {

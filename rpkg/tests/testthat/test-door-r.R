@@ -198,6 +198,18 @@ test_that("what cannot be looked into is seen by its proxy in lists too", {
   expect_false(is.shared(x[[2]]$water))
 })
 
+test_that("packages whose table of methods is a matrix of lists are looked at, too", {
+  # R makes it one when a method is registered as a function; with no other methods about, share() of any object was an error then.
+  space <- asNamespace("stats")
+  table <- .getNamespaceInfo(space, "S3methods")
+  lists <- matrix(as.list(table), nrow(table), dimnames = dimnames(table))
+  info <- get(".__NAMESPACE__.", space, inherits = FALSE)
+  assign("S3methods", lists, envir = info)
+  on.exit(assign("S3methods", table, envir = info))
+  expect_identical(names(cowshed:::methods_of("stats")), c("generic", "class", "package", "s4"))
+  expect_identical(nrow(cowshed:::methods_of("stats")), 0L)
+})
+
 test_that("a variable that is no function is no method", {
   local_global(share_proxy.pebble = 5)
   x <- structure(list(1:10), class = "pebble")
