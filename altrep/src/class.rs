@@ -75,9 +75,8 @@ fn make_list(info: *mut DllInfo) {
     type Make = unsafe extern "C" fn(*const c_char, *const c_char, *mut DllInfo) -> R_altrep_class_t;
     type SetElt = unsafe extern "C" fn(R_altrep_class_t, unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> SEXP);
     type SetSetElt = unsafe extern "C" fn(R_altrep_class_t, unsafe extern "C-unwind" fn(SEXP, R_xlen_t, SEXP));
-    // SAFETY: a C string; R's library is loaded, and its symbols are found by all.
-    let find = |name: &std::ffi::CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    let functions = [c"R_make_altlist_class", c"R_set_altlist_Elt_method", c"R_set_altlist_Set_elt_method"].map(find);
+    let functions =
+        [c"R_make_altlist_class", c"R_set_altlist_Elt_method", c"R_set_altlist_Set_elt_method"].map(sys::find);
     if functions.iter().any(|f| f.is_null()) {
         return;
     }

@@ -25,8 +25,7 @@ static PROMISED: Getter = Getter(AtomicPtr::new(null_mut()));
 impl Getter {
     fn look_up(&self, names: &[&CStr]) {
         for name in names {
-            // SAFETY: a C string; R's library is loaded, and its symbols are found by all.
-            let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+            let found = sys::find(name);
             if !found.is_null() {
                 self.0.store(found.cast(), Ordering::Relaxed);
                 return;

@@ -6,7 +6,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use crate::sys::SEXP;
+use crate::sys::{self, SEXP};
 
 /// The function; null if this R has neither.
 static COUNT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -15,8 +15,7 @@ static NONE: AtomicU8 = AtomicU8::new(0);
 
 pub(crate) fn init() {
     for (name, none) in [(c"NO_REFERENCES", 1), (c"NAMED", 0)] {
-        // SAFETY: a C string; R's library is loaded, and its symbols are found by all.
-        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        let found = sys::find(name);
         if !found.is_null() {
             NONE.store(none, Ordering::Relaxed);
             COUNT.store(found.cast(), Ordering::Relaxed);

@@ -74,14 +74,13 @@ impl ShareOptions {
 impl Session {
     /// With these options. Environments are left alone.
     pub fn new(r: R, options: ShareOptions) -> Self {
-        let options_afresh = options.afresh;
         Session {
             r,
             options,
             attributes: Cell::new(0),
             strings: Cell::new(false),
             keeper: Cell::new(None),
-            afresh: Cell::new(options_afresh),
+            afresh: Cell::new(false),
             environments: None,
             proxies: proxies::Memo::default(),
         }
@@ -127,7 +126,7 @@ impl Session {
 
     /// Whether what is shared already has to be written again.
     pub(crate) fn writes_afresh(&self) -> bool {
-        self.afresh.get()
+        self.options.afresh || self.afresh.get()
     }
 
     /// Runs `body`, in which the parts of a container are made: their views belong together.

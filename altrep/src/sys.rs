@@ -6,7 +6,7 @@
 #![allow(improper_ctypes, reason = "R only ever hands out pointers to its objects")]
 #![allow(missing_docs, reason = "R's own manual, Writing R Extensions, documents them")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 pub use libR_sys::{
     ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BaseNamespace, R_BlankString,
@@ -14,6 +14,12 @@ pub use libR_sys::{
     R_NaString, R_NilValue, R_UnboundValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2, R_set_altrep_data1,
     R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
+
+/// A function that not every R has, by its name; null if this one has not.
+pub(crate) fn find(name: &CStr) -> *mut c_void {
+    // SAFETY: a C string; R's library is loaded, and its symbols are found by all.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
+}
 
 /// `SEXPTYPE` of Rinternals.h.
 pub type SexpType = u32;

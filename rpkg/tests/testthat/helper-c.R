@@ -29,9 +29,16 @@ c_functions <- function() {
     }
   }
   if (isFALSE(compiled$table)) {
-    # A compiler that is there and fails is no reason to skip.
-    if (!nzchar(Sys.which("cc")) && !nzchar(Sys.which("gcc"))) skip("there is no C compiler")
+    skip_without_compiler()
     stop(compiled$why)
   }
   compiled$table
+}
+
+# `compilers` as R's configuration calls them. One that is there and fails is no reason to skip.
+skip_without_compiler <- function(compilers = "CC") {
+  for (compiler in compilers) {
+    command <- system2(file.path(R.home("bin"), "R"), c("CMD", "config", compiler), stdout = TRUE)
+    if (!nzchar(Sys.which(strsplit(paste(command, collapse = " "), " ")[[1]][1]))) skip(paste("there is no", compiler))
+  }
 }

@@ -9,12 +9,6 @@ in_checkout <- function(...) {
   normalizePath(path)
 }
 
-skip_without_compiler <- function() {
-  # A compiler that is there and fails is no reason to skip.
-  command <- system2(file.path(R.home("bin"), "R"), c("CMD", "config", "CC"), stdout = TRUE)
-  if (!nzchar(Sys.which(strsplit(paste(command, collapse = " "), " ")[[1]][1]))) skip("there is no C compiler")
-}
-
 # Installs the package in the folder `source` into a library of its own, which it returns.
 install_into_library <- function(source, env = character()) {
   target <- tempfile("library-")

@@ -128,11 +128,7 @@ extern "C" SEXP cpp_small(SEXP name)
 client <- local({
   library <- NULL
   function() {
-    # A compiler that is there and fails is no reason to skip.
-    for (compiler in c("CC", "CXX")) {
-      command <- system2(file.path(R.home("bin"), "R"), c("CMD", "config", compiler), stdout = TRUE)
-      if (!nzchar(Sys.which(strsplit(paste(command, collapse = " "), " ")[[1]][1]))) skip(paste("there is no", compiler))
-    }
+    skip_without_compiler(c("CC", "CXX"))
     if (is.null(library)) {
       source <- file.path(scratch(), "client")
       dir.create(file.path(source, "src"), recursive = TRUE)
