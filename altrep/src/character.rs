@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cowshed_core::{ByAddress, Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Shareable};
+use cowshed_core::{ByAddress, Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Payload, Shareable};
 
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
@@ -12,7 +12,7 @@ use crate::strings::{self, Character};
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::text::{Builder, Entry, Mark};
 use crate::view::{Span, View};
-use crate::{Registration, attributes, locale};
+use crate::{Registration, attributes, locale, text};
 
 struct Characters;
 
@@ -34,9 +34,17 @@ impl Shareable<Session> for Characters {
     fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
         let r = session.r;
         let len = x.len(r)?;
-        let builder = gather(r, x, len)?;
-        let facts = if builder.has_na() { Facts::empty() } else { Facts::NO_NA };
-        let payload = out.payload_of(&builder.parts(locale::codeset(r)?))?;
+        let short = if len <= FEW && !x.is_altrep() { few(r, x, len, out)? } else { None };
+        let (payload, has_na) = match short {
+            Some(written) => written,
+            None => {
+                let builder = gather(r, x, len)?;
+                let has_na = builder.has_na();
+                let parts = builder.parts(locale::codeset(r)?);
+                (out.payload_of(parts.iter().map(Vec::as_slice))?, has_na)
+            }
+        };
+        let facts = if has_na { Facts::empty() } else { Facts::NO_NA };
         let attributes = attributes::encode(session, x, out)?;
         let aux = attributes::bits(x) | attributes::structure(out, attributes) | attributes::short(session, len);
         if len >= session.options.min_length && !session.options.flags.contains(Flags::COPY_ON_WRITE) {
@@ -71,6 +79,21 @@ fn view(node: NodeId, from: &Opener<'_, Session>) -> Result<View> {
     let len = from.node(node).length;
     let view = Span::of_text(from.segment(), node, 0, len).map(|(span, text)| View::of_text(span, text, len as usize));
     Ok(view.ok_or_else(|| from.bad(node, "its strings do not fit its bytes"))?)
+}
+
+/// So many strings, and bytes of them with what precedes them, are written without gathering them.
+const FEW: usize = 16;
+const SMALL: usize = 512;
+
+/// Writes the strings of a short plain vector, each an entry; and whether one is NA. `None`: they are too long.
+fn few(r: R, x: Sexp, n: usize, out: &mut Encoder<'_, Session>) -> Result<Option<(Payload, bool)>> {
+    let (mut entries, mut place) = ([Entry { mark: Mark::Na, bytes: &[] }; FEW], [0; SMALL]);
+    for (i, entry) in entries[..n].iter_mut().enumerate() {
+        *entry = self::entry(r, string(r, x, i)?)?;
+    }
+    let entries = &entries[..n];
+    let Some(len) = text::few(entries, locale::codeset(r)?, &mut place) else { return Ok(None) };
+    Ok(Some((out.payload(&place[..len])?, entries.iter().any(|e| e.mark == Mark::Na))))
 }
 
 /// Elements looked at before deciding for or against a dictionary.
@@ -124,9 +147,14 @@ fn string(r: R, x: Sexp, i: usize) -> Result<SEXP> {
 }
 
 fn add(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
+    Ok(builder.entry(entry(r, string)?))
+}
+
+/// A string's bytes as they are written; they stay while the vector that has it does, or until R's .Call ends.
+fn entry<'a>(r: R, string: SEXP) -> Result<Entry<'a>> {
     // SAFETY: a constant of R's.
     if string == unsafe { sys::R_NaString } {
-        return Ok(builder.entry(Entry { mark: Mark::Na, bytes: &[] }));
+        return Ok(Entry { mark: Mark::Na, bytes: &[] });
     }
     // SAFETY: an R string, reachable from the vector.
     let bytes = unsafe { strings::bytes_of(string) };
@@ -136,13 +164,13 @@ fn add(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
         sys::CE_LATIN1 => Mark::Latin1,
         sys::CE_BYTES => Mark::Bytes,
         _ if bytes.is_ascii() || locale::codeset(r)? != locale::OTHER => Mark::Native,
-        _ => return translated(r, builder, string),
+        _ => return translated(r, string),
     };
-    Ok(builder.entry(Entry { mark, bytes }))
+    Ok(Entry { mark, bytes })
 }
 
 /// A string of an encoding that R cannot mark, as UTF-8. What has no meaning in it (any byte above 127 in the C locale) stays as it is.
-fn translated(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
+fn translated<'a>(r: R, string: SEXP) -> Result<Entry<'a>> {
     // SAFETY: an R string; the translation lives until R's .Call ends.
     let text = call(r, || unsafe { sys::Rf_translateCharUTF8(string) })?;
     // SAFETY: a C string.
@@ -152,7 +180,7 @@ fn translated(r: R, builder: &mut Builder, string: SEXP) -> Result<u32> {
     // R writes a byte that it cannot translate as `<e4>`.
     let brackets = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'<').count();
     if brackets(text) > brackets(bytes) {
-        return Ok(builder.entry(Entry { mark: Mark::Native, bytes }));
+        return Ok(Entry { mark: Mark::Native, bytes });
     }
-    Ok(builder.entry(Entry { mark: Mark::Utf8, bytes: text }))
+    Ok(Entry { mark: Mark::Utf8, bytes: text })
 }

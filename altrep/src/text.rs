@@ -82,18 +82,13 @@ impl Builder {
     pub(crate) fn parts(self, codeset: u8) -> [Vec<u8>; 5] {
         let entries = self.ends.len();
         let wide = self.bytes.len() > u32::MAX as usize;
-        let code_width = match &self.codes {
+        let code_width: u8 = match &self.codes {
             None => 0,
             Some(_) if entries <= 1 << 8 => 1,
             Some(_) if entries <= 1 << 16 => 2,
             Some(_) => 4,
         };
-        let mut head = vec![0; HEAD];
-        head[0..8].copy_from_slice(&(entries as u64).to_ne_bytes());
-        head[8..16].copy_from_slice(&(self.bytes.len() as u64).to_ne_bytes());
-        head[16] = code_width as u8;
-        head[17] = if wide { 8 } else { 4 };
-        head[18] = codeset;
+        let head = head(entries, self.bytes.len(), code_width, if wide { 8 } else { 4 }, codeset).to_vec();
         let ends = if wide {
             self.ends.iter().flat_map(|e| e.to_ne_bytes()).collect()
         } else {
@@ -107,6 +102,32 @@ impl Builder {
         };
         [head, padded(ends), padded(self.marks), padded(codes), self.bytes]
     }
+}
+
+fn head(entries: usize, bytes: usize, code_width: u8, end_width: u8, codeset: u8) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    head[0..8].copy_from_slice(&(entries as u64).to_ne_bytes());
+    head[8..16].copy_from_slice(&(bytes as u64).to_ne_bytes());
+    [head[16], head[17], head[18]] = [code_width, end_width, codeset];
+    head
+}
+
+/// The payload of a few entries, none of them a code, in `place`, which is all zero; its length, if it fits.
+pub(crate) fn few(entries: &[Entry<'_>], codeset: u8, place: &mut [u8]) -> Option<usize> {
+    let n = entries.len();
+    let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+    let marks_at = HEAD + (4 * n).next_multiple_of(8);
+    let bytes_at = marks_at + n.next_multiple_of(8);
+    let place = place.get_mut(..bytes_at + bytes)?;
+    place[..HEAD].copy_from_slice(&head(n, bytes, 0, 4, codeset));
+    let mut end = bytes_at;
+    for (i, entry) in entries.iter().enumerate() {
+        place[end..][..entry.bytes.len()].copy_from_slice(entry.bytes);
+        end += entry.bytes.len();
+        place[HEAD + 4 * i..][..4].copy_from_slice(&((end - bytes_at) as u32).to_ne_bytes());
+        place[marks_at + i] = entry.mark as u8;
+    }
+    Some(end)
 }
 
 fn padded(mut part: Vec<u8>) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Writing a value into a segment: one pass, payloads first, the node table last.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,12 +22,29 @@ pub fn share<H: Host, B: Backing>(
 ) -> Result<Arc<Segment>, H::Error> {
     let mode = if flags.contains(Flags::COPY_ON_WRITE) { Mode::Frozen } else { Mode::WriteThrough };
     let mut writer = backing.writer(mode)?;
-    let mut encoder =
-        Encoder { host, registry, sink: &mut writer, table: Table::default(), seen: HashMap::default(), depth: 0 };
+    let table = SPARE.take().unwrap_or_default();
+    let mut encoder = Encoder { host, registry, sink: &mut writer, table, seen: HashMap::default(), depth: 0 };
     let root = encoder.encode(value)?;
     host.finish(&mut encoder)?;
     let table = encoder.table;
-    Ok(backing.seal(writer, table, root)?)
+    let segment = backing.seal(writer, &table, root)?;
+    spare(table);
+    Ok(segment)
+}
+
+thread_local! {
+    /// The memory of the last table: fresh pages are dearer than what is written to them.
+    static SPARE: Cell<Option<Table>> = const { Cell::new(None) };
+}
+
+/// Bytes that are kept from one table to the next, at most.
+const SPARED: usize = 4 << 20;
+
+fn spare(mut table: Table) {
+    if table.capacity() <= SPARED {
+        table.clear();
+        SPARE.set(Some(table));
+    }
 }
 
 /// What a strategy writes to: payloads, nodes, and other values.
@@ -74,7 +92,6 @@ impl<H: Host> Encoder<'_, H> {
     /// Says that so many values are about to come: memory is asked for once.
     pub fn expect(&mut self, values: usize) {
         self.table.expect(values);
-        self.seen.reserve(values);
     }
 
     /// Writes a payload that is in memory.
@@ -101,10 +118,10 @@ impl<H: Host> Encoder<'_, H> {
     ///
     /// # Errors
     /// No room, or interrupted.
-    pub fn payload_of(&mut self, pieces: &[impl AsRef<[u8]>]) -> Result<Payload, H::Error> {
-        let payload = self.sink.begin(pieces.iter().map(|p| p.as_ref().len() as u64).sum())?;
+    pub fn payload_of<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]> + Clone) -> Result<Payload, H::Error> {
+        let payload = self.sink.begin(pieces.clone().map(|piece| piece.len() as u64).sum())?;
         for piece in pieces {
-            self.write(piece.as_ref())?;
+            self.write(piece)?;
         }
         Ok(payload)
     }
@@ -151,7 +168,7 @@ impl<H: Host> Encoder<'_, H> {
     ///
     /// # Errors
     /// More parts than a segment numbers.
-    pub fn node(&mut self, strategy: &str, node: Node, children: &[NodeId]) -> Result<NodeId, H::Error> {
+    pub fn node(&mut self, strategy: &'static str, node: Node, children: &[NodeId]) -> Result<NodeId, H::Error> {
         let id = self.table.push(node, strategy, children);
         if !self.table.fits() {
             return Err(crate::CreateError::TooManyParts { parts: self.table.len() }.into());

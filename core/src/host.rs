@@ -15,7 +15,8 @@ pub trait Host: Sized {
     /// The value's class for a message, as in "class `<name>`".
     fn describe(&self, value: Self::Value) -> String;
 
-    /// Equal for two values that are one object, so that a shared part is written once; `None` if that means nothing.
+    /// Equal for two values that are one object, so that a shared part is written once; `None` if that means nothing,
+    /// or if it cannot be met twice.
     fn identity(&self, value: Self::Value) -> Option<usize>;
 
     /// Whether a node that was written for a value stands for it where it is met again, too.

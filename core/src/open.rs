@@ -54,13 +54,15 @@ impl<'a, H: Host> Opener<'a, H> {
         node: NodeId,
         f: impl FnOnce(&'static dyn Shareable<H>, &mut Self) -> Result<H::Value, H::Error>,
     ) -> Result<H::Value, H::Error> {
-        let name = self.segment.table().strategy(node);
+        let table = self.segment.table();
+        table.check(node).map_err(|why| self.bad(node, why))?;
+        let name = table.strategy(node);
         let strategy = match self.registry.by_name(name) {
             Some(strategy) => strategy,
             None => self.host.provide(self.segment.id(), name)?,
         };
         // A chain without a cycle is no longer than the nodes there are.
-        if self.depth >= DEEPEST.min(self.segment.table().len()) {
+        if self.depth >= DEEPEST.min(table.len()) {
             return Err(self.bad(node, "it is nested deeper than a segment can be").into());
         }
         self.host.descend(self.depth)?;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use cowshed_core::fake::{Fake, FakeError, Value, registry};
 use cowshed_core::{
-    Claim, Encoder, FormatError, Header, Kind, NodeId, Opener, Registry, Segment, SegmentId, Shareable, Store, Table,
-    open,
+    Claim, Encoder, FormatError, Header, Kind, Node, NodeId, Opener, Registry, Segment, SegmentId, Shareable, Store,
+    Table, open,
 };
 use support::{Dice, Dir};
 
@@ -28,7 +28,7 @@ const NODE_COUNT: usize = 48;
 const CHILD_COUNT: usize = 52;
 const NAMES_LEN: usize = 56;
 const ROOT: usize = 60;
-const TABLE_CRC: usize = 80;
+const INDEX_CRC: usize = 80;
 const HEADER_CRC: usize = 124;
 
 const STRATEGY: usize = 0;
@@ -103,6 +103,7 @@ fn build(payloads: &[u8], nodes: &[Raw], children: &[u32], names: &[&str], root:
     b[VERSION] = 1;
     b[ORDER] = if cfg!(target_endian = "little") { 1 } else { 2 };
     b[ID..ID + 16].copy_from_slice(&id().bytes());
+    b.resize(b.len() + 4 * blocks(nodes.len() as u32, children.len() as u32), 0);
     let len = b.len() as u64;
     put64(&mut b, FILE_LEN, len);
     put64(&mut b, TABLE_OFFSET, table_offset);
@@ -126,12 +127,30 @@ fn get64(b: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(b[at..at + 8].try_into().unwrap())
 }
 
-/// Makes both checksums fit again: an attacker can, too.
+fn get32(b: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(b[at..at + 4].try_into().unwrap())
+}
+
+const BLOCK: usize = 3072;
+
+/// Checksums of a table of so many nodes and children.
+fn blocks(nodes: u32, children: u32) -> usize {
+    (nodes as usize * NODE).div_ceil(BLOCK) + (children as usize * 4).div_ceil(BLOCK)
+}
+
+/// Makes all checksums fit again, as far as there are any: an attacker can, too.
 fn reseal(b: &mut [u8]) {
-    let table = get64(b, TABLE_OFFSET);
-    if table <= b.len() as u64 {
-        let crc = crc32(&b[table as usize..]);
-        put32(b, TABLE_CRC, crc);
+    let [nodes, children, names] = [NODE_COUNT, CHILD_COUNT, NAMES_LEN].map(|at| get32(b, at) as usize);
+    if let Ok(table) = usize::try_from(get64(b, TABLE_OFFSET))
+        && let Some(index) = (nodes * NODE + children * 4).checked_add(table).filter(|at| *at <= b.len())
+    {
+        let parts = [&b[table..][..nodes * NODE], &b[table + nodes * NODE..index]];
+        let crcs: Vec<u8> = parts.iter().flat_map(|p| p.chunks(BLOCK)).flat_map(|c| crc32(c).to_le_bytes()).collect();
+        if let Some(checksums) = b.get_mut(index + names..).and_then(|rest| rest.get_mut(..crcs.len())) {
+            checksums.copy_from_slice(&crcs);
+        }
+        let crc = crc32(&b[index..]);
+        put32(b, INDEX_CRC, crc);
     }
     reseal_header(b);
 }
@@ -340,6 +359,62 @@ fn any_byte_of_the_table_forged_gives_an_error_or_a_value() {
     }
 }
 
+/// `[[0], [1], ...]`, a table of several blocks.
+fn large() -> Vec<u8> {
+    let n = 2_000u32;
+    let payloads: Vec<u8> = (0..n).flat_map(|i| [f64::from(i), 0.0]).flat_map(f64::to_ne_bytes).collect();
+    let mut nodes: Vec<Raw> = (0..n).map(|i| numbers(DATA_AT + 16 * u64::from(i), 1)).collect();
+    nodes.push(list(0, n));
+    build(&payloads, &nodes, &(0..n).collect::<Vec<_>>(), &NAMES, n)
+}
+
+#[test]
+fn a_large_table_is_read_where_it_is_looked_at() {
+    let shed = Shed::new();
+    let whole = large();
+    let table = get64(&whole, TABLE_OFFSET) as usize;
+    let mut b = whole.clone();
+    // Of node 100, in the second block of nodes, and of child 1,000, in the second of children.
+    b[table + 100 * NODE + LENGTH] ^= 1;
+    b[table + 2_001 * NODE + 4 * 1_000] ^= 1;
+    let segment = shed.attach(&b).unwrap();
+    let child = |i| segment.table().child(segment.root(), i).unwrap();
+    for good in [0, 63, 128, 767, 1_536, 1_999] {
+        assert_eq!(segment.table().check(child(good)), Ok(()), "{good}");
+        assert_eq!(segment.table().node(child(good)).payload.offset, DATA_AT + 16 * good as u64);
+    }
+    for bad in [64, 100, 127, 768, 1_535] {
+        let why = segment.table().check(child(bad)).unwrap_err();
+        assert!(why.contains("checksum") || why.contains("does not have"), "{why}");
+        assert_eq!(segment.table().node(child(bad)), Node::default(), "{bad}: nothing of it is believed");
+        assert_eq!(segment.table().strategy(child(bad)), "");
+    }
+    let all = open(&Fake::default(), registry(), &segment, segment.root()).unwrap_err();
+    assert!(all.to_string().contains("checksum"), "{all}");
+    drop(segment);
+    assert!(shed.read(&whole).unwrap().ends_with("[1998], [1999]]"));
+}
+
+#[test]
+fn any_byte_of_a_large_table_forged_gives_an_error_or_a_value() {
+    let (shed, whole, mut dice) = (Shed::new(), large(), Dice(3));
+    let table = get64(&whole, TABLE_OFFSET) as usize;
+    let mut refused = 0;
+    for _ in 0..2_000 {
+        let mut b = whole.clone();
+        let at = table + dice.below(b.len() - table);
+        b[at] = dice.below(256) as u8;
+        let changed = b[at] != whole[at];
+        if dice.below(2) == 0 {
+            assert_eq!(shed.read(&b).is_err(), changed, "byte {at}");
+            continue;
+        }
+        reseal(&mut b);
+        refused += usize::from(shed.read(&b).is_err());
+    }
+    assert!(refused > 100, "{refused} refused");
+}
+
 #[test]
 fn another_version_is_refused_whatever_else_the_header_says() {
     let shed = Shed::new();
@@ -462,7 +537,8 @@ fn counts_that_would_be_huge_are_refused_before_anything_is_allocated() {
         put32(&mut b, CHILD_COUNT, children);
         put32(&mut b, NAMES_LEN, names);
         // A length that fits them: the file could be sparse.
-        let len = 1216 + u64::from(nodes) * 48 + u64::from(children) * 4 + u64::from(names);
+        let checksums = 4 * blocks(nodes, children) as u64;
+        let len = 1216 + u64::from(nodes) * 48 + u64::from(children) * 4 + u64::from(names) + checksums;
         put64(&mut b, TABLE_OFFSET, 1216);
         put64(&mut b, FILE_LEN, len);
         put32(&mut b, ROOT, 0);
@@ -502,7 +578,8 @@ fn names_that_are_cut_or_not_utf8_are_corrupt() {
     let shed = Shed::new();
     let with_names = |names: &[u8]| {
         let mut b = build(&[], &[list(0, 0)], &[], &[], 0);
-        b.extend(names);
+        // Before the checksum of the one block.
+        b.splice(b.len() - 4..b.len() - 4, names.iter().copied());
         let end = b.len() as u64;
         put64(&mut b, FILE_LEN, end);
         put32(&mut b, NAMES_LEN, names.len() as u32);

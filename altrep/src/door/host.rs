@@ -111,23 +111,15 @@ fn opening<T>(from: *mut abi::Opener, body: impl FnOnce(&mut Opening<'_, '_>) ->
 }
 
 unsafe extern "C-unwind" fn write(out: *mut abi::Encoder, pieces: *const Piece, count: u32) -> abi::Payload {
-    struct Bytes(&'static [u8]);
-    impl AsRef<[u8]> for Bytes {
-        fn as_ref(&self) -> &[u8] {
-            self.0
-        }
-    }
     encoding(out, |e| {
-        let pieces: Vec<_> = (0..count as usize)
-            .map(|i| {
-                // SAFETY: the header asks for `count` pieces, which stay while they are written.
-                unsafe {
-                    let Piece { bytes, length } = *pieces.add(i);
-                    Bytes(if length == 0 { &[] } else { std::slice::from_raw_parts(bytes.cast(), length as usize) })
-                }
-            })
-            .collect();
-        let payload = e.out.payload_of(&pieces)?;
+        let pieces = (0..count as usize).map(|i| -> &[u8] {
+            // SAFETY: the header asks for `count` pieces, which stay while they are written.
+            unsafe {
+                let Piece { bytes, length } = *pieces.add(i);
+                if length == 0 { &[] } else { std::slice::from_raw_parts(bytes.cast(), length as usize) }
+            }
+        });
+        let payload = e.out.payload_of(pieces)?;
         e.written.push(payload);
         Ok(abi::Payload { offset: payload.offset, length: payload.len })
     })

@@ -1,6 +1,8 @@
 //! The first 128 bytes: what a segment is and where its node table lies.
 
-use super::{ALIGN, DATA_AT, table, u32_at, u64_at};
+use super::node::NODE_LEN;
+use super::table::checksums_len;
+use super::{ALIGN, DATA_AT, u32_at, u64_at};
 use crate::{FormatError, SegmentId};
 
 /// Bytes of a header.
@@ -44,8 +46,8 @@ pub struct Header {
     pub uid: u32,
     /// The maker's process, in its own pid space.
     pub pid: u32,
-    /// CRC-32 of the node table.
-    pub table_crc: u32,
+    /// CRC-32 of the node table's names and checksums.
+    pub index_crc: u32,
 }
 
 impl Header {
@@ -66,7 +68,7 @@ impl Header {
             (60, self.root),
             (72, self.uid),
             (76, self.pid),
-            (80, self.table_crc),
+            (80, self.index_crc),
         ] {
             b[at..at + 4].copy_from_slice(&number.to_le_bytes());
         }
@@ -120,7 +122,7 @@ impl Header {
             created: u64_at(b, 64),
             uid: u32_at(b, 72),
             pid: u32_at(b, 76),
-            table_crc: u32_at(b, 80),
+            index_crc: u32_at(b, 80),
         };
         if header.file_len != file_len {
             return Err(FormatError::Length { said: header.file_len, has: file_len });
@@ -137,8 +139,13 @@ impl Header {
         Ok(header)
     }
 
-    /// Bytes of the node table: at most 2^32 x 48 + 2^32 x 4 + 2^32, so no overflow.
+    /// Bytes of the node table: at most 2^32 x 48 + 2^32 x 4 + 2^32 and the checksums, so no overflow.
     pub const fn table_len(&self) -> u64 {
-        self.node_count as u64 * table::NODE_LEN as u64 + self.child_count as u64 * 4 + self.names_len as u64
+        self.node_count as u64 * NODE_LEN as u64 + self.child_count as u64 * 4 + self.index_len()
+    }
+
+    /// Bytes of its last part: names and checksums.
+    pub const fn index_len(&self) -> u64 {
+        self.names_len as u64 + checksums_len(self.node_count, self.child_count)
     }
 }

@@ -1,18 +1,22 @@
 //! The bytes of a segment, as `docs/format.md` lays them down.
 //!
 //! - Everything here works on byte slices; nothing opens a file.
-//! - Bytes are hostile until [`Header::parse`] and [`Table::parse`] have checked them; a [`Table`] that exists was checked.
+//! - Bytes are hostile until [`Header::parse`] and [`Table::parse`] have checked them; the nodes of a large table are checked when they are
+//!   looked at, and empty if they fail.
 //! - Offsets are computed from one another, so the page and the code cannot drift apart unnoticed.
 
 mod control;
 mod header;
+mod node;
+mod rows;
 mod table;
 
 pub(crate) use control::Patch;
 pub use control::{Control, TICKET_SLOTS};
 pub use header::{Header, Mode};
+pub use node::{Facts, Node, NodeId, Payload};
 pub(crate) use table::Encoded;
-pub use table::{Facts, Node, NodeId, Payload, Table};
+pub use table::Table;
 
 /// Where the control block begins.
 pub(crate) const CONTROL_AT: u64 = header::LEN as u64;

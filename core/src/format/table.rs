@@ -1,110 +1,86 @@
 //! The node table: one node a value, children and attributes by number.
 
-use super::{DATA_AT, Header, alignment, u16_at, u32_at, u64_at};
+use super::node::NODE_LEN;
+use super::rows::{self, Rows};
+use super::{DATA_AT, Header, Node, NodeId, Payload, alignment, u16_at};
 use crate::FormatError;
-use bitflags::bitflags;
 
-/// Bytes of a node.
-pub(crate) const NODE_LEN: usize = 48;
-
-bitflags! {
-    /// What the writer knew of the elements.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    pub struct Facts: u16 {
-        /// No element is NA (nor NaN).
-        const NO_NA = 1;
-        /// In increasing order, ties allowed.
-        const INCREASING = 2;
-        /// In decreasing order, ties allowed.
-        const DECREASING = 4;
-    }
-}
-
-/// The number of a node within its segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub u32);
-
-/// Where a node's bytes lie in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Payload {
-    /// From the beginning of the file; 0 if there are none.
-    pub offset: u64,
-    /// In bytes.
-    pub len: u64,
-}
-
-/// One value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Node {
-    /// Which name of the table opens it.
-    pub strategy: u16,
-    /// What is known of its elements.
-    pub facts: Facts,
-    /// The node of its attributes.
-    pub attributes: Option<NodeId>,
-    /// In elements.
-    pub length: u64,
-    /// Its bytes.
-    pub payload: Payload,
-    /// First entry in the child array.
-    pub first_child: u32,
-    /// Entries in the child array.
-    pub child_count: u32,
-    /// The strategy's own.
-    pub aux: u64,
-}
-
-impl Default for NodeId {
-    fn default() -> Self {
-        NodeId(u32::MAX)
-    }
-}
-
-/// All nodes of a segment, checked. As they are in the file: most nodes of a large table are looked at once, or never.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// All nodes of a segment. Those of a large one are read and checked when they are looked at, and one that was not what was written is empty:
+/// without payload, children or strategy. [`Table::check`] tells.
+#[derive(Default)]
 pub struct Table {
-    nodes: Vec<[u8; NODE_LEN]>,
-    children: Vec<[u8; 4]>,
+    nodes: Rows<NODE_LEN>,
+    children: Rows<4>,
     names: Vec<Box<str>>,
+    limits: Limits,
+    /// The name last pushed, and its number.
+    last: (&'static str, u16),
 }
 
-/// A table as it is written: nodes, children and names, one after the other.
+/// What the numbers in a file's nodes may be.
+#[derive(Clone, Copy, Default)]
+struct Limits {
+    nodes: u32,
+    children: u32,
+    names: usize,
+    /// Where its payloads end.
+    end: u64,
+}
+
+/// A table as it is written: nodes, children, names, the checksums of the blocks of nodes and children.
 pub(crate) struct Encoded<'a> {
-    pub(crate) nodes: &'a [u8],
-    pub(crate) children: &'a [u8],
-    pub(crate) names: Vec<u8>,
+    nodes: &'a [u8],
+    children: &'a [u8],
+    pub(crate) index: Vec<u8>,
+    names_len: usize,
 }
 
 impl Encoded<'_> {
     pub(crate) fn parts(&self) -> [&[u8]; 3] {
-        [self.nodes, self.children, &self.names]
+        [self.nodes, self.children, &self.index]
     }
 
     /// The three counts that the header needs: nodes, children, bytes of names.
     pub(crate) fn counts(&self) -> [u32; 3] {
-        [(self.nodes.len() / NODE_LEN) as u32, (self.children.len() / 4) as u32, self.names.len() as u32]
+        [(self.nodes.len() / NODE_LEN) as u32, (self.children.len() / 4) as u32, self.names_len as u32]
     }
 
     pub(crate) fn len(&self) -> usize {
         self.parts().iter().map(|part| part.len()).sum()
     }
 
+    /// Of names and checksums, and by these of all.
     pub(crate) fn crc(&self) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        self.parts().iter().for_each(|part| hasher.update(part));
-        hasher.finalize()
+        crc32fast::hash(&self.index)
     }
 }
 
+/// Bytes of the checksums of so many nodes and children.
+pub(super) const fn checksums_len(nodes: u32, children: u32) -> u64 {
+    4 * (rows::blocks::<NODE_LEN>(nodes) as u64 + rows::blocks::<4>(children) as u64)
+}
+
 impl Table {
-    /// A node. `id` must come from this table: from its root, children or attributes, which were checked.
+    /// A node.
     pub fn node(&self, id: NodeId) -> Node {
-        Node::parse(&self.nodes[id.0 as usize])
+        self.row(id).map(|row| Node::parse(&row)).unwrap_or_default()
+    }
+
+    fn row(&self, id: NodeId) -> Result<[u8; NODE_LEN], &'static str> {
+        self.nodes.row(id.0 as usize, |row| self.limits.check_node(row))
+    }
+
+    /// Whether this node can be believed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, id: NodeId) -> Result<(), &'static str> {
+        self.row(id).map(drop)
     }
 
     /// A node by a number that came from outside.
     pub fn get(&self, number: u32) -> Option<NodeId> {
-        ((number as usize) < self.nodes.len()).then_some(NodeId(number))
+        ((number as usize) < self.len()).then_some(NodeId(number))
     }
 
     /// How many nodes.
@@ -114,24 +90,37 @@ impl Table {
 
     /// Whether it has none; a sealed one always has.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len() == 0
     }
 
     /// The children of a node, in order.
     pub fn children(&self, id: NodeId) -> impl ExactSizeIterator<Item = NodeId> + '_ {
         let node = self.node(id);
-        self.children[node.first_child as usize..][..node.child_count as usize].iter().map(child)
+        (0..node.child_count as usize).map(move |i| self.child_at(node.first_child as usize + i))
     }
 
     /// Child `i` of a node, if it has so many.
     pub fn child(&self, id: NodeId, i: usize) -> Option<NodeId> {
-        let node = self.node(id);
-        (i < node.child_count as usize).then(|| child(&self.children[node.first_child as usize + i]))
+        self.child_of(&self.node(id), i)
+    }
+
+    /// The same of a node that was read.
+    pub fn child_of(&self, node: &Node, i: usize) -> Option<NodeId> {
+        (i < node.child_count as usize).then(|| self.child_at(node.first_child as usize + i))
+    }
+
+    fn child_at(&self, i: usize) -> NodeId {
+        self.children.row(i, |row| self.limits.check_child(row)).map(|row| child(&row)).unwrap_or_default()
     }
 
     /// The name of the strategy that opens a node.
     pub fn strategy(&self, id: NodeId) -> &str {
-        &self.names[self.node(id).strategy as usize]
+        self.row(id).map_or("", |row| self.strategy_of(&Node::parse(&row)))
+    }
+
+    /// The same of a node that was read.
+    pub fn strategy_of(&self, node: &Node) -> &str {
+        self.names.get(usize::from(node.strategy)).map_or("", |name| name)
     }
 
     /// What [`crate::Segment::memory`] says, of a segment with this header.
@@ -140,7 +129,7 @@ impl Table {
         if node.payload.len > 0 || node.child_count == 0 {
             return Some(node.payload);
         }
-        let payloads = || self.nodes.iter().map(|node| Node::parse(node).payload).filter(|p| p.len > 0);
+        let payloads = || self.all().map(|node| node.payload).filter(|p| p.len > 0);
         let offset = payloads().map(|p| p.offset).min().unwrap_or(0);
         let end = payloads().map(|p| p.offset + p.len).max().unwrap_or(0);
         Some(Payload { offset, len: end - offset })
@@ -149,34 +138,59 @@ impl Table {
     /// The first node of a strategy.
     pub(crate) fn find(&self, strategy: &str) -> Option<Node> {
         let number = self.names.iter().position(|name| **name == *strategy)?;
-        self.nodes.iter().map(Node::parse).find(|node| usize::from(node.strategy) == number)
+        self.all().find(|node| usize::from(node.strategy) == number)
+    }
+
+    fn all(&self) -> impl Iterator<Item = Node> + '_ {
+        (0..self.len() as u32).map(|number| self.node(NodeId(number)))
+    }
+
+    /// The same, in no more memory than it needs.
+    pub(crate) fn copied(&self) -> Table {
+        let (nodes, children) = (Rows::Own(self.nodes.own().to_vec()), Rows::Own(self.children.own().to_vec()));
+        Table { nodes, children, names: self.names.clone(), ..Table::default() }
+    }
+
+    /// Without anything in it, the memory kept for the next one.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.own_mut().clear();
+        self.children.own_mut().clear();
+        self.names.clear();
+        self.last = Default::default();
+    }
+
+    /// Bytes of memory that are kept for nodes and children.
+    pub(crate) fn capacity(&mut self) -> usize {
+        self.nodes.own_mut().capacity() * NODE_LEN + self.children.own_mut().capacity() * 4
     }
 
     /// So many nodes are about to come, all of them children.
     pub(crate) fn expect(&mut self, nodes: usize) {
-        self.nodes.reserve(nodes + 1);
-        self.children.reserve(nodes);
+        self.nodes.own_mut().reserve(nodes + 1);
+        self.children.own_mut().reserve(nodes);
     }
 
     /// Adds a node with its children; its number.
-    pub(crate) fn push(&mut self, mut node: Node, strategy: &str, children: &[NodeId]) -> NodeId {
+    pub(crate) fn push(&mut self, mut node: Node, strategy: &'static str, children: &[NodeId]) -> NodeId {
         node.strategy = self.name(strategy);
         node.first_child = self.children.len() as u32;
         node.child_count = children.len() as u32;
-        self.children.extend(children.iter().map(|c| c.0.to_le_bytes()));
-        self.nodes.push(node.bytes());
-        NodeId(self.nodes.len() as u32 - 1)
+        self.children.own_mut().extend(children.iter().map(|c| c.0.to_le_bytes()));
+        self.nodes.own_mut().push(node.bytes());
+        NodeId(self.len() as u32 - 1)
     }
 
-    fn name(&mut self, name: &str) -> u16 {
+    fn name(&mut self, name: &'static str) -> u16 {
         // A segment uses a handful of strategies, the last one most often.
-        match self.names.iter().rposition(|n| **n == *name) {
-            Some(i) => i as u16,
-            None => {
+        if !std::ptr::eq(self.last.0, name) {
+            let known = self.names.iter().rposition(|n| **n == *name);
+            let number = known.unwrap_or_else(|| {
                 self.names.push(name.into());
-                self.names.len() as u16 - 1
-            }
+                self.names.len() - 1
+            });
+            self.last = (name, number as u16);
         }
+        self.last.1
     }
 
     /// Nodes and children a segment can number: the counts are 32 bits.
@@ -186,12 +200,16 @@ impl Table {
 
     /// As it is written.
     pub(crate) fn encoded(&self) -> Encoded<'_> {
-        let mut names = Vec::new();
+        let (nodes, children) = (self.nodes.own().as_flattened(), self.children.own().as_flattened());
+        let mut index = Vec::new();
         for name in &self.names {
-            names.extend((name.len() as u16).to_le_bytes());
-            names.extend(name.as_bytes());
+            index.extend((name.len() as u16).to_le_bytes());
+            index.extend(name.as_bytes());
         }
-        Encoded { nodes: self.nodes.as_flattened(), children: self.children.as_flattened(), names }
+        let names_len = index.len();
+        index.extend(rows::checksums(nodes));
+        index.extend(rows::checksums(children));
+        Encoded { nodes, children, index, names_len }
     }
 
     /// Checks 3 and 4 of the format page: `bytes` is the whole node table that `header` tells of.
@@ -199,77 +217,89 @@ impl Table {
     /// # Errors
     /// [`FormatError::Corrupt`], which says what is wrong.
     pub fn parse(header: &Header, bytes: &[u8]) -> Result<Table, FormatError> {
-        let corrupt = |why| Err(FormatError::Corrupt(why));
         if bytes.len() as u64 != header.table_len() {
-            return corrupt("its node table is cut");
-        }
-        if crc32fast::hash(bytes) != header.table_crc {
-            return corrupt("the checksum of its node table does not fit");
+            return Err(FormatError::Corrupt("its node table is cut"));
         }
         let (nodes, rest) = bytes.split_at(header.node_count as usize * NODE_LEN);
-        let (children, names) = rest.split_at(header.child_count as usize * 4);
-        let table = Table { names: parse_names(names)?, nodes: arrays(nodes), children: arrays(children) };
-        let is_node = |n: u32| n < header.node_count;
-        if !table.children.iter().all(|c| is_node(child(c).0)) {
-            return corrupt("a child is not one of its nodes");
-        }
-        for node in table.nodes.iter().map(Node::parse) {
-            if node.strategy as usize >= table.names.len() {
-                return corrupt("a node's strategy has no name");
-            }
-            if node.attributes.is_some_and(|a| !is_node(a.0)) {
-                return corrupt("a node's attributes are not one of its nodes");
-            }
-            if node.first_child as u64 + node.child_count as u64 > header.child_count as u64 {
-                return corrupt("a node's children are not in the child array");
-            }
-            let Payload { offset, len } = node.payload;
-            let inside = offset >= DATA_AT
-                && offset % alignment(len) == 0
-                && offset.checked_add(len).is_some_and(|end| end <= header.table_offset);
-            if !(inside || (offset, len) == (0, 0)) {
-                return corrupt("a payload lies outside the payloads");
-            }
-        }
-        Ok(table)
+        let (children, index) = rest.split_at(header.child_count as usize * 4);
+        let Index { names, checksums: [of_nodes, of_children], limits } = Index::parse(header, index)?;
+        let rows = || {
+            let nodes = Rows::checked(nodes, of_nodes, |row| limits.check_node(row))?;
+            Ok((nodes, Rows::checked(children, of_children, |row| limits.check_child(row))?))
+        };
+        let (nodes, children) = rows().map_err(FormatError::Corrupt)?;
+        Ok(Table { nodes, children, names, limits, last: Default::default() })
+    }
+
+    /// The same of a table in memory that begins at `start`, read as it is looked at. `index`: its last [`Header::index_len`] bytes.
+    ///
+    /// # Errors
+    /// [`FormatError::Corrupt`]: its names, or the checksums.
+    ///
+    /// # Safety
+    /// That memory can be read as long as this table is asked anything.
+    pub(crate) unsafe fn mapped(header: &Header, index: &[u8], start: *const u8) -> Result<Table, FormatError> {
+        let Index { names, checksums: [of_nodes, of_children], limits } = Index::parse(header, index)?;
+        let children_at = start.wrapping_add(header.node_count as usize * NODE_LEN);
+        // SAFETY: as we were promised; the nodes come first.
+        let nodes = unsafe { Rows::mapped(start, header.node_count, of_nodes) };
+        // SAFETY: and the children behind them.
+        let children = unsafe { Rows::mapped(children_at, header.child_count, of_children) };
+        Ok(Table { nodes, children, names, limits, last: Default::default() })
     }
 }
 
-fn arrays<const N: usize>(bytes: &[u8]) -> Vec<[u8; N]> {
-    bytes.chunks_exact(N).map(|b| b.try_into().expect("chunks of N")).collect()
+/// What is behind the children.
+struct Index<'a> {
+    names: Vec<Box<str>>,
+    /// Of the nodes' blocks, and the children's.
+    checksums: [&'a [u8]; 2],
+    limits: Limits,
+}
+
+impl<'a> Index<'a> {
+    fn parse(header: &Header, bytes: &'a [u8]) -> Result<Self, FormatError> {
+        if crc32fast::hash(bytes) != header.index_crc {
+            return Err(FormatError::Corrupt("the checksum of its node table does not fit"));
+        }
+        let (names, checksums) = bytes.split_at(header.names_len as usize);
+        let names = parse_names(names)?;
+        let (nodes, children) = (header.node_count, header.child_count);
+        let limits = Limits { nodes, children, names: names.len(), end: header.table_offset };
+        let (of_nodes, of_children) = checksums.split_at(4 * rows::blocks::<NODE_LEN>(nodes) as usize);
+        Ok(Index { names, checksums: [of_nodes, of_children], limits })
+    }
+}
+
+impl Limits {
+    fn check_node(self, row: &[u8; NODE_LEN]) -> Result<(), &'static str> {
+        let node = Node::parse(row);
+        if usize::from(node.strategy) >= self.names {
+            return Err("a node's strategy has no name");
+        }
+        if node.attributes.is_some_and(|a| a.0 >= self.nodes) {
+            return Err("a node's attributes are not one of its nodes");
+        }
+        if u64::from(node.first_child) + u64::from(node.child_count) > self.children.into() {
+            return Err("a node's children are not in the child array");
+        }
+        let Payload { offset, len } = node.payload;
+        let inside = offset >= DATA_AT
+            && offset % alignment(len) == 0
+            && offset.checked_add(len).is_some_and(|end| end <= self.end);
+        if !(inside || (offset, len) == (0, 0)) {
+            return Err("a payload lies outside the payloads");
+        }
+        Ok(())
+    }
+
+    fn check_child(self, row: &[u8; 4]) -> Result<(), &'static str> {
+        if child(row).0 < self.nodes { Ok(()) } else { Err("a child is not one of its nodes") }
+    }
 }
 
 fn child(c: &[u8; 4]) -> NodeId {
     NodeId(u32::from_le_bytes(*c))
-}
-
-impl Node {
-    fn parse(b: &[u8; NODE_LEN]) -> Node {
-        Node {
-            strategy: u16_at(b, 0),
-            facts: Facts::from_bits_truncate(u16_at(b, 2)),
-            attributes: u32_at(b, 4).checked_sub(1).map(NodeId),
-            length: u64_at(b, 8),
-            payload: Payload { offset: u64_at(b, 16), len: u64_at(b, 24) },
-            first_child: u32_at(b, 32),
-            child_count: u32_at(b, 36),
-            aux: u64_at(b, 40),
-        }
-    }
-
-    fn bytes(&self) -> [u8; NODE_LEN] {
-        let mut b = [0; NODE_LEN];
-        b[0..2].copy_from_slice(&self.strategy.to_le_bytes());
-        b[2..4].copy_from_slice(&self.facts.bits().to_le_bytes());
-        b[4..8].copy_from_slice(&self.attributes.map_or(0, |a| a.0 + 1).to_le_bytes());
-        b[8..16].copy_from_slice(&self.length.to_le_bytes());
-        b[16..24].copy_from_slice(&self.payload.offset.to_le_bytes());
-        b[24..32].copy_from_slice(&self.payload.len.to_le_bytes());
-        b[32..36].copy_from_slice(&self.first_child.to_le_bytes());
-        b[36..40].copy_from_slice(&self.child_count.to_le_bytes());
-        b[40..48].copy_from_slice(&self.aux.to_le_bytes());
-        b
-    }
 }
 
 fn parse_names(mut b: &[u8]) -> Result<Vec<Box<str>>, FormatError> {

@@ -88,7 +88,7 @@ impl Draft {
     ///
     /// # Errors
     /// No room for the node table, or the store is gone. The draft stays readable and writable, but cannot be sealed any more.
-    pub fn seal(&mut self, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
+    pub fn seal(&mut self, strategy: &'static str, node: Node) -> Result<Arc<Segment>, CreateError> {
         let writer = self.writer.as_ref().ok_or(CreateError::Spent)?;
         let file = writer.file().try_clone().map_err(|e| self.store.write_failed(e, self.payload.len))?;
         let (Some(mut writer), Some(registered)) = (self.writer.take(), &self.registered) else {
@@ -108,10 +108,10 @@ impl Draft {
         sealed
     }
 
-    fn publish(&mut self, writer: Writer, strategy: &str, node: Node) -> Result<Arc<Segment>, CreateError> {
+    fn publish(&mut self, writer: Writer, strategy: &'static str, node: Node) -> Result<Arc<Segment>, CreateError> {
         let mut table = Table::default();
         let root = table.push(Node { payload: self.payload, ..node }, strategy, &[]);
-        self.store.publish(writer.finish(table, root)?, Some((&mut self.map, self.payload.offset)))
+        self.store.publish(writer.finish(&table, root)?, &table, Some((&mut self.map, self.payload.offset)))
     }
 
     /// Without its file, a later fork could not part it.

@@ -40,7 +40,7 @@ pub trait Backing {
     ///
     /// # Errors
     /// No room; nothing is left behind.
-    fn seal(&self, writer: Self::Writer, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError>;
+    fn seal(&self, writer: Self::Writer, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError>;
 }
 
 /// A sealed segment, open in this process. Dropping the last `Arc` gives up this process's lease.

@@ -1,5 +1,6 @@
 //! Writing a segment: payloads one after the other, small ones gathered, large ones straight to the file.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -27,6 +28,21 @@ pub trait Sink {
 /// Small payloads are written so many bytes at a time: what stays in a core's own cache, and malloc() need not ask the kernel for.
 const GATHERED: usize = 96 << 10;
 
+thread_local! {
+    /// The memory of the last writer's `tail`.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.tail.capacity() <= 2 * GATHERED {
+            self.tail.clear();
+            // Gone already at the end of the thread.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.tail)));
+        }
+    }
+}
+
 /// Where the next payload goes, by the rules of the format.
 pub(super) fn place(end: u64, len: u64) -> Payload {
     match len {
@@ -52,18 +68,22 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn new(store: crate::Store, mode: Mode) -> Result<Writer, CreateError> {
         let file = Some(store.unnamed_file()?);
-        Ok(Writer { file, ..Self::waiting(store, mode) })
+        let mut writer = Self::waiting(store, mode);
+        writer.file = file;
+        Ok(writer)
     }
 
     /// One that gets its file only when there is more than a small segment to write.
     pub(crate) fn waiting(store: crate::Store, mode: Mode) -> Writer {
-        let tail = vec![0; DATA_AT as usize];
+        let mut tail = SPARE.take();
+        tail.resize(DATA_AT as usize, 0);
         Writer { file: None, id: SegmentId::random(), mode, named: false, store, tail, tail_at: 0 }
     }
 
     /// With an id that others may give to theirs as well: sealing it fails with `AlreadyExists` if there is one.
-    pub(crate) fn with_id(self, id: SegmentId) -> Writer {
-        Writer { id, named: true, ..self }
+    pub(crate) fn with_id(mut self, id: SegmentId) -> Writer {
+        (self.id, self.named) = (id, true);
+        self
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -104,7 +124,7 @@ impl Writer {
     }
 
     /// Adds node table and header; what is in a file is complete, but has no name.
-    pub(crate) fn finish(mut self, table: Table, root: NodeId) -> Result<Finished, CreateError> {
+    pub(crate) fn finish(mut self, table: &Table, root: NodeId) -> Result<Finished, CreateError> {
         self.pad_to(align_up(self.end(), ALIGN));
         let encoded = table.encoded();
         let header = header(self.id, self.mode, self.end(), &encoded, root);
@@ -129,7 +149,7 @@ impl Writer {
         if !whole {
             self.write(&header.bytes(), 0)?;
         }
-        Ok(Finished { file: self.file, header, table, named: self.named, known })
+        Ok(Finished { file: self.file.take(), header, index: encoded.index, named: self.named, known })
     }
 }
 
@@ -175,7 +195,7 @@ fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &Encoded<'_>, roo
         created: std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs()),
         uid: rustix::process::geteuid().as_raw(),
         pid: rustix::process::getpid().as_raw_nonzero().get() as u32,
-        table_crc: table.crc(),
+        index_crc: table.crc(),
     }
 }
 
@@ -184,7 +204,8 @@ pub(crate) struct Finished {
     /// `None`: all is in `known`, and may wait there for its file.
     pub(crate) file: Option<Unnamed>,
     pub(crate) header: Header,
-    pub(crate) table: Table,
+    /// Names and checksums of the node table.
+    pub(crate) index: Vec<u8>,
     /// Its id may be taken.
     pub(crate) named: bool,
     /// The whole file, if it is a small one.
@@ -221,7 +242,7 @@ impl Backing for Heap {
         Ok(HeapWriter { bytes: vec![0; DATA_AT as usize], mode })
     }
 
-    fn seal(&self, mut writer: HeapWriter, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
+    fn seal(&self, mut writer: HeapWriter, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
         writer.bytes.resize(align_up(writer.bytes.len() as u64, ALIGN) as usize, 0);
         let id = SegmentId::random();
         let encoded = table.encoded();
@@ -230,6 +251,6 @@ impl Backing for Heap {
         writer.bytes[..128].copy_from_slice(&header.bytes());
         let len = header.file_len;
         let lines = Lines::copied(&writer.bytes).map_err(|source| CreateError::Map { id, len, source })?;
-        Ok(Arc::new(Segment::new(header, table, Bytes::Copied(lines), None)))
+        Ok(Arc::new(Segment::new(header, table.copied(), Bytes::Copied(lines), None)))
     }
 }

@@ -33,7 +33,7 @@ impl Segment {
     pub fn zeroed<B: Backing, E: From<CreateError>>(
         backing: &B,
         mode: Mode,
-        strategy: &str,
+        strategy: &'static str,
         node: Node,
         len: u64,
         poll: impl FnMut() -> Result<(), E>,
@@ -42,7 +42,7 @@ impl Segment {
         let payload = zeros(&mut writer, len, poll)?;
         let mut table = Table::default();
         let root = table.push(Node { payload, ..node }, strategy, &[]);
-        Ok(backing.seal(writer, table, root)?)
+        Ok(backing.seal(writer, &table, root)?)
     }
 }
 

@@ -77,7 +77,9 @@ impl Store {
 
     /// Collects the segments this process gave up.
     pub(super) fn collect_pending(&self) -> usize {
-        let pending = std::mem::take(&mut self.0.state.lock().pending);
+        // Attached and given up twice, it is there twice; the second would find it locked by the first.
+        let pending: HashSet<_> = std::mem::take(&mut self.0.state.lock().pending).into_iter().collect();
+        let pending = Vec::from_iter(pending);
         let mut gone = 0;
         for batch in pending.chunks(BATCH) {
             let (busy, n) = self.collect(batch);
@@ -180,8 +182,8 @@ impl Store {
         for id in names(&self.0.segments)? {
             let Ok(file) = sys::open(&self.segment_path(id), false) else { continue };
             let size = file.metadata()?.len();
-            let (name, header) = match super::read(&file, id) {
-                Ok((header, table, _)) => (super::memory::name(&file, &table), Some(header)),
+            let (name, header) = match super::read_whole(&file, id) {
+                Ok((header, table)) => (super::memory::name(&file, &table), Some(header)),
                 Err(_) => (None, None),
             };
             listed.push(Listed { id, size, name, header });

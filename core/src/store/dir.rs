@@ -1,5 +1,6 @@
 //! The directory of a store: made private, refused if it is not.
 
+use std::cell::Cell;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -28,6 +29,22 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
 /// Whether a store was made there.
 pub(super) fn looks_like_one(path: &Path) -> bool {
     [SEGMENTS, LEDGERS].iter().all(|part| path.join(part).is_dir())
+}
+
+/// The store of this user in memory: [`default_store_path`], made once for each user that this process is.
+pub fn usual_store_path() -> &'static Path {
+    thread_local! {
+        static LAST: Cell<Option<(u32, &'static Path)>> = const { Cell::new(None) };
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    match LAST.get() {
+        Some((of, path)) if of == uid => path,
+        _ => {
+            let path: &'static Path = Box::leak(default_store_path(None).into_boxed_path());
+            LAST.set(Some((uid, path)));
+            path
+        }
+    }
 }
 
 fn private_dir(path: &Path) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
-use super::{Store, Unread, fork, read};
+use super::{Store, Unread, fork, read_whole};
 use crate::segment::{Backing, Segment, Sink};
 use crate::{AllocateError, AttachError, CreateError, Header, Mode, Node, SegmentId, Table, sys};
 
@@ -73,7 +73,7 @@ impl Store {
             writer.append(name.as_bytes())?;
             table.push(Node { length: name.len() as u64, payload, ..Node::default() }, NAME, &[]);
         }
-        self.seal(writer, table, root)
+        self.seal(writer, &table, root)
     }
 
     /// Opens what an id names now, be it held by this process already or not; what is idle is collected and so *gone*.
@@ -103,18 +103,20 @@ impl Store {
         let read = match sys::open(&self.segment_path(id), false) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.gone(id)),
             Err(e) => Err(Unread::Io(e)),
-            Ok(file) => read(&file, id),
+            Ok(file) => read_whole(&file, id),
         };
         match read {
-            Ok((header, table, _)) => Ok((header, table)),
+            Ok(read) => Ok(read),
             Err(Unread::Format(source)) => Err(AttachError::Format { id, store: path, source }),
-            Err(Unread::Io(source)) => Err(AttachError::Io { id, store: path, what: "reading", source }),
+            Err(Unread::Io(source) | Unread::Map(source)) => {
+                Err(AttachError::Io { id, store: path, what: "reading", source })
+            }
         }
     }
 
     /// Collects it if it is idle; what this process has open by that id, if it has.
     fn settle(&self, id: SegmentId) -> Option<Arc<Segment>> {
-        let live = self.0.state.lock().live.get(&id).and_then(|(weak, _)| weak.upgrade());
+        let live = self.0.state.lock().live.get(&id).and_then(|live| live.segment.upgrade());
         if live.is_none() && self.has(id) {
             self.collect_pending();
             self.collect(&[id]);

@@ -25,7 +25,7 @@ use std::time::Duration;
 use memmap2::MmapMut;
 
 pub use collect::Listed;
-pub use dir::default_store_path;
+pub use dir::{default_store_path, usual_store_path};
 pub use memory::check_memory_name;
 pub use waiting::Waiting;
 
@@ -33,7 +33,9 @@ use crate::format::DATA_AT;
 use crate::lock::Lock;
 use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
 use crate::sys::Unnamed;
-use crate::{AttachError, CreateError, FormatError, Header, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
+use crate::{
+    AttachError, CreateError, FormatError, Header, Mode, NodeId, Payload, SegmentId, StoreError, Table, Ticket, sys,
+};
 use control::Locked;
 use ledger::{Ledger, Slot};
 
@@ -53,14 +55,23 @@ struct State {
     ledger: Option<Ledger>,
     /// The child's, between `prepare` and the fork.
     childs: Option<Ledger>,
-    /// Segments open in this process, and where the ledger names them.
-    live: HashMap<SegmentId, (Weak<Segment>, Slot)>,
+    /// Segments open in this process.
+    live: HashMap<SegmentId, Live>,
     /// Segments that have no file yet.
     waiting: HashMap<SegmentId, Weak<Segment>>,
     /// Given up, not yet collected.
     pending: Vec<SegmentId>,
     /// When anything was last collected or swept, [`sys::now`].
     swept: u64,
+}
+
+/// A segment that is open in this process.
+struct Live {
+    segment: Weak<Segment>,
+    /// Where the ledger names it.
+    slot: Slot,
+    /// The ticket last taken back: all references of one message have the same.
+    claimed: Option<Ticket>,
 }
 
 /// A process's claim on a segment.
@@ -138,8 +149,8 @@ impl Store {
         if state.ledger.as_ref().is_none_or(Ledger::is_wiped) {
             dir::prepare(&self.0.path)?;
             let mut ledger = Ledger::create(&self.0.path, &self.0.ledgers)?;
-            for (id, (_, slot)) in &mut state.live {
-                *slot = ledger.enter(*id).map_err(unusable)?;
+            for (id, live) in &mut state.live {
+                live.slot = ledger.enter(*id).map_err(unusable)?;
             }
             state.ledger = Some(ledger);
         }
@@ -167,9 +178,10 @@ impl Store {
     pub(crate) fn publish(
         &self,
         finished: Finished,
+        table: &Table,
         draft: Option<(&mut Option<MmapMut>, u64)>,
     ) -> Result<Arc<Segment>, CreateError> {
-        let Finished { file, header, table, named, known } = finished;
+        let Finished { file, header, index, named, known } = finished;
         let file = file.expect("a writer that makes one");
         let (id, len) = (header.id, header.file_len);
         let opened = match &draft {
@@ -187,9 +199,18 @@ impl Store {
         let inode = self.link(&mut state, slot, id, file, named).map_err(|e| self.write_failed(e, len))?;
         let drafted = || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: map.take()?, base }));
         let bytes = opened.or_else(drafted).expect("a draft is sealed once");
+        let whole = matches!(bytes, Bytes::Mapped(_) | Bytes::Live(_));
+        let table = if whole && header.table_len() > ONE_READ {
+            // A large one is read where it is, like anybody's: the memory it was written in serves the next one.
+            // SAFETY: the bytes of the segment that the table becomes a part of.
+            let read = unsafe { table_of(&header, &index, &bytes) };
+            read.unwrap_or_else(|_| unreachable!("its index was just made"))
+        } else {
+            table.copied()
+        };
         let lease = Lease { store: *self, slot: slot.into(), maker: true, forks: fork::count(), inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
-        state.live.insert(id, (Arc::downgrade(&segment), slot));
+        state.live.insert(id, Live { segment: Arc::downgrade(&segment), slot, claimed: None });
         drop(state);
         self.tidy();
         Ok(segment)
@@ -236,14 +257,19 @@ impl Store {
     /// It is gone, or its bytes are not to be believed.
     pub fn attach(&self, id: SegmentId, ticket: Option<Ticket>) -> Result<Arc<Segment>, AttachError> {
         let _step = fork::step();
-        let live = self.0.state.lock().live.get(&id).and_then(|(weak, _)| weak.upgrade());
-        if let Some(segment) = live {
-            if let Some(ticket) = ticket {
+        let mut state = self.0.state.lock();
+        if let Some(live) = state.live.get_mut(&id)
+            && let Some(segment) = live.segment.upgrade()
+        {
+            if ticket.is_some() && live.claimed != ticket {
+                live.claimed = ticket;
+                drop(state);
                 // Held already, so a failure to claim costs only the grace time.
-                let _ = self.lock(id).and_then(|locked| locked.map_or(Ok(()), |l| l.claim(Some(ticket))));
+                let _ = self.lock(id).and_then(|locked| locked.map_or(Ok(()), |l| l.claim(ticket)));
             }
             return Ok(segment);
         }
+        drop(state);
         let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
         let locked = self.lock(id).map_err(io("locking"))?.ok_or_else(|| self.gone(id))?;
         self.attach_locked(id, locked, ticket, None)
@@ -262,15 +288,15 @@ impl Store {
         inode: Option<u64>,
     ) -> Result<Arc<Segment>, AttachError> {
         let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
-        let (header, table, known) = read(locked.file(), id).map_err(|e| match e {
+        let (header, table, bytes) = read(locked.file(), id).map_err(|e| match e {
             Unread::Format(source) => AttachError::Format { id, store: self.0.path.clone(), source },
             Unread::Io(source) => io("reading")(source),
+            Unread::Map(source) => io("mapping")(source),
         })?;
-        let bytes = Bytes::open(locked.file(), header.file_len, header.mode, known).map_err(io("mapping"))?;
         let (mut state, slot) = self.enter_with_room(id)?;
         let lease = Lease { store: *self, slot: slot.into(), maker: false, forks: 0, inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
-        state.live.insert(id, (Arc::downgrade(&segment), slot));
+        state.live.insert(id, Live { segment: Arc::downgrade(&segment), slot, claimed: ticket });
         drop(state);
         // After publishing, under the same lock: killed in between, the ticket stands.
         locked.claim(ticket).map_err(io("claiming a reference to"))?;
@@ -363,16 +389,17 @@ impl Backing for Store {
         Writer::new(*self, mode)
     }
 
-    fn seal(&self, writer: Writer, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
-        self.publish(writer.finish(table, root)?, None)
+    fn seal(&self, writer: Writer, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
+        self.publish(writer.finish(table, root)?, table, None)
     }
 }
 
-/// Small enough to be read with its header in one call.
-const ONE_READ: usize = 16 << 10;
+/// A file that is small enough to be read with its header in one call, and a node table to be read and checked at once.
+const ONE_READ: u64 = 16 << 10;
 
 enum Unread {
     Io(io::Error),
+    Map(io::Error),
     Format(FormatError),
 }
 
@@ -382,24 +409,58 @@ impl From<FormatError> for Unread {
     }
 }
 
-/// Reads and checks header and node table with `pread`: a file cut short is an error here, not SIGBUS.
-fn read(file: &File, id: SegmentId) -> Result<(Header, Table, Option<Lines>), Unread> {
+/// Reads and checks header and node table, of a large one its index and its root, with `pread`: a file cut short is an error here, not SIGBUS.
+fn read(file: &File, id: SegmentId) -> Result<(Header, Table, Bytes), Unread> {
+    let (header, first) = read_header(file, id)?;
+    if header.file_len <= ONE_READ {
+        let table = Table::parse(&header, &first.bytes()[header.table_offset as usize..])?;
+        let bytes = Bytes::open(file, header.file_len, header.mode, Some(first)).map_err(Unread::Map)?;
+        return Ok((header, table, bytes));
+    }
+    let small = header.table_len() <= ONE_READ;
+    let end = read_end(file, &header, if small { header.table_len() } else { header.index_len() })?;
+    let bytes = Bytes::open(file, header.file_len, header.mode, None).map_err(Unread::Map)?;
+    let table = match small {
+        true => Table::parse(&header, end.bytes())?,
+        // SAFETY: the bytes of the segment that the table becomes a part of.
+        false => unsafe { table_of(&header, end.bytes(), &bytes) }?,
+    };
+    table.check(NodeId(header.root)).map_err(FormatError::Corrupt)?;
+    Ok((header, table, bytes))
+}
+
+/// The table in the bytes of a whole file, which it must not outlive.
+unsafe fn table_of(header: &Header, index: &[u8], bytes: &Bytes) -> Result<Table, FormatError> {
+    let start = bytes.at(Payload { offset: header.table_offset, len: header.table_len() });
+    // SAFETY: as our caller promises; the header was checked against the file.
+    unsafe { Table::mapped(header, index, start) }
+}
+
+/// The same without a mapping: all of the table.
+fn read_whole(file: &File, id: SegmentId) -> Result<(Header, Table), Unread> {
+    let (header, _) = read_header(file, id)?;
+    let table = Table::parse(&header, read_end(file, &header, header.table_len())?.bytes())?;
+    Ok((header, table))
+}
+
+/// The header, and what was read with it: of a small file, all.
+fn read_header(file: &File, id: SegmentId) -> Result<(Header, Lines), Unread> {
     let len = file.metadata().map_err(Unread::Io)?.len();
-    let mut first = Lines::zeroed((len as usize).min(ONE_READ)).map_err(Unread::Io)?;
+    let one = if len <= ONE_READ { len } else { DATA_AT };
+    let mut first = Lines::zeroed(one as usize).map_err(Unread::Io)?;
     file.read_exact_at(first.bytes_mut(), 0).map_err(Unread::Io)?;
     let header = Header::parse(first.bytes(), len)?;
     if header.id != id {
         return Err(FormatError::Corrupt("its header names another segment").into());
     }
-    debug_assert!(header.table_offset >= DATA_AT);
-    if len as usize <= ONE_READ {
-        let table = Table::parse(&header, &first.bytes()[header.table_offset as usize..])?;
-        return Ok((header, table, Some(first)));
-    }
-    // A header that passed its checks tells a table no longer than the file.
-    let mut bytes = Lines::zeroed(header.table_len() as usize).map_err(Unread::Io)?;
-    file.read_exact_at(bytes.bytes_mut(), header.table_offset).map_err(Unread::Io)?;
-    Ok((header.clone(), Table::parse(&header, bytes.bytes())?, None))
+    Ok((header, first))
+}
+
+/// The last so many bytes of a file whose header was checked against its length.
+fn read_end(file: &File, header: &Header, len: u64) -> Result<Lines, Unread> {
+    let mut bytes = Lines::zeroed(len as usize).map_err(Unread::Io)?;
+    file.read_exact_at(bytes.bytes_mut(), header.file_len - len).map_err(Unread::Io)?;
+    Ok(bytes)
 }
 
 impl Lease {
@@ -428,9 +489,9 @@ impl Lease {
         };
         let slot = match state.live.get(&id) {
             // Attached again while the last `Arc` was going: that one has an entry of its own.
-            Some((weak, _)) if weak.strong_count() > 0 => own,
-            Some((_, slot)) => {
-                let slot = *slot;
+            Some(live) if live.segment.strong_count() > 0 => own,
+            Some(live) => {
+                let slot = live.slot;
                 state.live.remove(&id);
                 slot
             }

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Lease, Store, fork};
+use super::{Lease, Live, Store, fork};
 use crate::segment::{Backing, Bytes, Finished, Segment, Writer};
 use crate::{CreateError, Mode, NodeId, Table, sys};
 
@@ -22,17 +22,17 @@ impl Backing for Waiting {
         Ok(Writer::waiting(self.0, mode))
     }
 
-    fn seal(&self, writer: Writer, table: Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
+    fn seal(&self, writer: Writer, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
         match writer.finish(table, root)? {
-            Finished { file: None, header, table, known: Some(known), .. } => {
+            Finished { file: None, header, known: Some(known), .. } => {
                 let lease =
                     Lease { store: self.0, slot: OnceLock::new(), maker: true, forks: fork::count(), inode: None };
-                let segment = Arc::new(Segment::new(header, table, Bytes::Copied(known), Some(lease)));
+                let segment = Arc::new(Segment::new(header, table.copied(), Bytes::Copied(known), Some(lease)));
                 self.0.0.state.lock().waiting.insert(segment.id(), Arc::downgrade(&segment));
                 self.0.tidy();
                 Ok(segment)
             }
-            finished => self.0.publish(finished, None),
+            finished => self.0.publish(finished, table, None),
         }
     }
 }
@@ -58,7 +58,7 @@ impl Store {
         self.link(&mut state, slot, id, file, false).map_err(|e| self.write_failed(e, len))?;
         let _ = lease.slot.set(slot);
         state.waiting.remove(&id);
-        state.live.insert(id, (weak, slot));
+        state.live.insert(id, Live { segment: weak, slot, claimed: None });
         Ok(())
     }
 

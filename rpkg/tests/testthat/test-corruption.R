@@ -197,8 +197,10 @@ test_that("nonsense with right checksums is refused too: offsets, lengths and co
       segment <- orphan(dir, 3000L, attributes = FALSE, copyOnWrite = !through)
       good <- segment$data
       table <- u64(good, 40)
+      # One node, no children: names and one checksum behind it.
       sealed <- function(bytes) {
-        bytes[80 + 1:4] <- crc(bytes[(table + 1):length(bytes)])
+        bytes[length(bytes) - 3:0] <- crc(bytes[table + 1:48])
+        bytes[80 + 1:4] <- crc(bytes[(table + 49):length(bytes)])
         bytes[124 + 1:4] <- crc(bytes[1:124])
         bytes
       }

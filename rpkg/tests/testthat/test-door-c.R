@@ -350,12 +350,13 @@ test_that("what a segment says of its strategy loads no code but a package's", {
     put_in(dir, s[[1]], "part")
     file <- segments()
     good <- readBin(file, "raw", file.size(file))
-    table <- sum(as.integer(good[41:48]) * 256^(0:7))
+    number <- function(at, size) sum(as.integer(good[at + seq_len(size)]) * 256^(seq_len(size) - 1))
+    index <- number(40, 8) + 48 * number(48, 4) + 4 * number(52, 4)
     names_at <- max(grepRaw("faults.it", good, all = TRUE, fixed = TRUE))
     for (name in c("../ult.it", "r.faultit", "no-sep.it", "faults it")) {
       bad <- good
       bad[names_at + 0:8] <- charToRaw(name)
-      bad[80 + 1:4] <- crc(bad[(table + 1):length(bad)])
+      bad[80 + 1:4] <- crc(bad[(index + 1):length(bad)])
       bad[124 + 1:4] <- crc(bad[1:124])
       unlink(file)
       writeBin(bad, file)
