@@ -54,13 +54,15 @@ pub fn encode(session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Res
 /// # Errors
 /// Those of their strategies.
 pub fn encode_slots(session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<Option<NodeId>> {
-    let (tags, values): (Vec<_>, Vec<_>) = values(x).unzip();
-    if tags.is_empty() {
+    let cells = cells(x);
+    if cells.is_empty() {
         return Ok(None);
     }
     let r = session.r;
-    let names = symbols::payload(r, tags.into_iter())?;
-    let values = values.into_iter().map(|value| out.encode(value)).collect::<Result<Vec<_>>>()?;
+    // SAFETY: cells of a pairlist.
+    let names = symbols::payload(r, cells.iter().map(|cell| unsafe { sys::TAG(*cell) }))?;
+    // SAFETY: as above.
+    let values = cells.iter().map(|cell| out.encode(Sexp(unsafe { sys::CAR(*cell) }))).collect::<Result<Vec<_>>>()?;
     let payload = out.payload(&names)?;
     let aux = structure(out, values.iter().copied());
     let node = Node { length: values.len() as u64, payload, aux, ..Node::default() };

@@ -6,12 +6,14 @@
 //!   function it is, who called it, with which connection), and none of that changes while the frame lives: so the last answer holds as long as
 //!   the innermost frame is the same environment. A weak reference holds the frame: it keeps nothing alive, and a new environment at an old
 //!   address does not match, since R clears the reference first. Nothing remains of one call for the next one, which has a frame of its own.
+//! - The objects that one call asks for are one [`Message`].
 //! - `options(cowshed.serialize = )` is read every time.
 
 use std::cell::Cell;
 use std::ptr::null_mut;
 
 use crate::boundary::{Failure, R, Result, call};
+use crate::message::Message;
 use crate::options::{self, Serialize};
 use crate::sexp::Sexp;
 use crate::sys::{self, SEXP, SexpType};
@@ -20,8 +22,8 @@ use crate::sys::{self, SEXP, SexpType};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Value,
-    /// A reference that keeps the segment until it is claimed.
-    Reference,
+    /// A reference that keeps the segment until it is claimed, with all others of its message.
+    Reference(Message),
     /// One that nobody will attach: only its size matters.
     Measure,
 }
@@ -50,7 +52,7 @@ thread_local! {
     /// How many of our own serializations, which must hold data, are under way.
     static FORCED: Cell<u32> = const { Cell::new(0) };
     static JUDGE: Cell<Option<Judge>> = const { Cell::new(None) };
-    static ANSWER: Cell<Use> = const { Cell::new(Use::Sent) };
+    static ANSWER: Cell<Option<(Use, Message)>> = const { Cell::new(None) };
 }
 
 /// Registers the package's functions, both without arguments: one gives the innermost frame, one judges it.
@@ -100,23 +102,25 @@ pub(crate) fn now(r: R) -> Result<By> {
         return Ok(By::Value);
     }
     // A hash is of the value whatever was wanted: equal values have equal hashes.
-    Ok(match judge(r)? {
+    let (used, message) = judge(r)?;
+    Ok(match used {
         Use::Hashed => By::Value,
         Use::Kept if wanted == Serialize::Auto => By::Value,
         Use::Measured => By::Measure,
-        Use::Kept | Use::Sent => By::Reference,
+        Use::Kept | Use::Sent => By::Reference(message),
     })
 }
 
-fn judge(r: R) -> Result<Use> {
-    let Some(judge) = JUDGE.get() else { return Ok(Use::Sent) };
+fn judge(r: R) -> Result<(Use, Message)> {
+    let Some(judge) = JUDGE.get() else { return Ok((Use::Sent, Message::begin())) };
     // SAFETY: a call preserved for good. The frame is on R's stack, or is the global environment: it stays.
     let frame = call(r, || unsafe { sys::Rf_eval(judge.frame, sys::R_BaseEnv) })?;
     // SAFETY: our cell.
     let last = unsafe { sys::CAR(judge.last) };
     // SAFETY: what is in the cell is nothing or a weak reference.
-    if unsafe { last != sys::R_NilValue && sys::R_WeakRefKey(last) == frame } {
-        return Ok(ANSWER.get());
+    let same = unsafe { last != sys::R_NilValue && sys::R_WeakRefKey(last) == frame };
+    if let Some(answer) = ANSWER.get().filter(|_| same) {
+        return Ok(answer);
     }
     let verdict = call(r, || {
         // SAFETY: a call preserved for good; its value is read before anything else is allocated.
@@ -125,19 +129,20 @@ fn judge(r: R) -> Result<Use> {
             (sys::TYPEOF(value) as SexpType == sys::INTSXP && sys::Rf_xlength(value) == 1).then(|| *sys::INTEGER(value))
         }
     })?;
-    let answer = match verdict {
+    let used = match verdict {
         Some(0) => Use::Sent,
         Some(1) => Use::Kept,
         Some(2) => Use::Hashed,
         Some(3) => Use::Measured,
         _ => return Err(Failure::new("internal", "cowshed has a bug: it cannot tell what is being serialized")),
     };
+    let answer = (used, Message::begin());
     // The global environment is no frame of one call.
     // SAFETY: constants of R's.
     if frame != unsafe { sys::R_GlobalEnv } {
         // SAFETY: an environment; the new reference goes straight into our preserved cell.
         call(r, || unsafe { sys::SETCAR(judge.last, sys::R_MakeWeakRef(frame, sys::R_NilValue, sys::R_NilValue, 0)) })?;
-        ANSWER.set(answer);
+        ANSWER.set(Some(answer));
     }
     Ok(answer)
 }

@@ -6,7 +6,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::transmute;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use crate::boundary::{R, Result, guard};
 use crate::element::{Complex, Double, Element, Integer, Kind, Logical, Raw};
@@ -88,6 +88,7 @@ fn make_list(info: *mut DllInfo) {
         transmute::<*mut c_void, SetSetElt>(functions[2])(class, list_set_elt);
         libR_sys::R_set_altrep_Serialized_state_method(class, Some(transmute(list_state as State)));
         libR_sys::R_set_altvec_Dataptr_method(class, Some(transmute(list_dataptr as Dataptr)));
+        libR_sys::R_set_altvec_Dataptr_or_null_method(class, Some(transmute(list_dataptr_or_null as DataptrOrNull)));
     }
 }
 
@@ -249,6 +250,11 @@ unsafe extern "C-unwind" fn list_elt(x: SEXP, i: R_xlen_t) -> SEXP {
 
 unsafe extern "C-unwind" fn list_set_elt(x: SEXP, i: R_xlen_t, value: SEXP) {
     guard(|r| lists::set_elt(r, of(x), i, value));
+}
+
+unsafe extern "C-unwind" fn list_dataptr_or_null(x: SEXP) -> *const c_void {
+    let view = of(x).view();
+    if view.is_whole() { view.data().cast() } else { null() }
 }
 
 unsafe extern "C-unwind" fn list_dataptr(x: SEXP, writable: c_int) -> *mut c_void {

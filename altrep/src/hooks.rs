@@ -17,7 +17,7 @@ use crate::object::Object;
 use crate::reference::Reference;
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::view::{Source, Span, View};
-use crate::{by_element, by_value, layout, options, references, stores, subset, view};
+use crate::{by_element, by_value, layout, message, options, references, stores, subset, view};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
 const PLAIN_COPY: usize = 64 << 10;
@@ -178,8 +178,8 @@ pub(crate) fn coerce<E: Element>(r: R, x: Object, to: sys::SexpType) -> Result<O
 /// A reference, or `None`: then R writes the data.
 pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP>> {
     let view = x.view();
-    if let Source::Broken { reference, .. } = &*view.source() {
-        return raw(r, reference).map(Some);
+    if let Source::Broken(broken) = &*view.source() {
+        return raw(r, &broken.reference).map(Some);
     }
     if view.changed() {
         return Ok(None);
@@ -193,12 +193,11 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
     let Some(lease) = span.segment.lease() else { return Ok(None) };
     let store = lease.store();
     let ticket = match by {
-        By::Measure => None,
-        // A store that cannot be written now is no reason to fail: the data are here.
-        _ => match store.export(&span.segment, options::grace(r)) {
-            Ok(Some(ticket)) => Some(ticket),
-            _ => return Ok(None),
+        By::Reference(message) => match message.ticket(r, store, &span.segment, span.node.0) {
+            None => return Ok(None),
+            ticket => ticket,
         },
+        By::Measure | By::Value => None,
     };
     let reference = Reference {
         id: span.segment.id(),
@@ -208,7 +207,7 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
         part: view::is_foreign(&span.segment, span.node),
         start: span.start,
         len: view.len() as u64,
-        store: store.path().to_owned(),
+        store: store.path().into(),
     };
     raw(r, &reference.bytes()).map(Some)
 }
@@ -276,7 +275,11 @@ pub(crate) fn unserialize<K: Viewed>(r: R, state: SEXP) -> Result<SEXP> {
         Err(Failure::Error { class, message }) => View::broken(bytes.to_vec(), len, class, message),
         Err(jump) => return Err(jump),
     };
-    Ok(Object::new::<K>(r, view, flags)?.sexp())
+    let object = match reference.ticket {
+        Some(ticket) => Object::kept::<K>(r, message::keeper(r, ticket)?, view, flags),
+        None => Object::new::<K>(r, view, flags),
+    };
+    Ok(object?.sexp())
 }
 
 fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
@@ -304,7 +307,7 @@ pub(crate) fn inspect(x: Object) -> String {
             format!("{:?} segment {} node {}", span.segment.mode(), span.segment.id(), span.node.0)
         }
         Source::Draft(_) => "draft".to_owned(),
-        Source::Broken { class, .. } => format!("broken ({class})"),
+        Source::Broken(broken) => format!("broken ({})", broken.class),
         Source::Loose => "not sent yet".to_owned(),
     };
     let slowly = if layout::is_known() { "" } else { ", R is asked for its fields" };

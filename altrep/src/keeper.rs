@@ -42,8 +42,13 @@ impl Keeper {
     pub(crate) fn of(pointer: SEXP) -> Option<Keeper> {
         // SAFETY: an external pointer.
         let tag = unsafe { libR_sys::R_ExternalPtrTag(pointer) };
+        Self::from(tag)
+    }
+
+    /// That which `x` is, unless it is R's NULL.
+    pub(crate) fn from(x: SEXP) -> Option<Keeper> {
         // SAFETY: an R object.
-        (unsafe { sys::TYPEOF(tag) } as sys::SexpType == sys::EXTPTRSXP).then_some(Keeper(tag))
+        (unsafe { sys::TYPEOF(x) } as sys::SexpType == sys::EXTPTRSXP).then_some(Keeper(x))
     }
 
     pub(crate) fn sexp(self) -> SEXP {

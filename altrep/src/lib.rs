@@ -27,6 +27,7 @@ mod layout;
 pub mod lists;
 mod locale;
 pub mod memory;
+mod message;
 mod object;
 mod options;
 mod properties;

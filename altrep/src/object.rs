@@ -87,21 +87,23 @@ impl Object {
 
     /// The same, the view being one of a keeper's.
     pub(crate) fn kept<K: Kind>(r: R, keeper: Keeper, view: View, flags: Flags) -> Result<Object> {
-        let view = keeper.take(view);
-        let class = class_of::<K>();
-        let (x, pointer) = call(r, || {
-            // SAFETY: allocations, inside `call`; the pointer is protected until the new object has it.
-            unsafe {
-                let pointer = sys::Rf_protect(keeper.pointer_to(view));
-                let x = sys::R_new_altrep(class, pointer, flag_object(flags));
-                sys::MARK_NOT_MUTABLE(x);
-                sys::Rf_unprotect(1);
-                (x, pointer)
-            }
-        })?;
+        let view = keeper.keep::<K>(view);
+        // SAFETY: inside `call`.
+        let x = call(r, || unsafe { view.object(keeper, flags) })?;
         r.keep(x)?;
-        layout::check(x, pointer);
         Ok(Object(x))
+    }
+
+    /// An object for each of these, given to `put`, which protects it and does no more. One call of R's for all: that costs more than an object.
+    pub(crate) fn kept_all(
+        r: R,
+        keeper: Keeper,
+        views: &[KeptView],
+        flags: Flags,
+        put: impl Fn(usize, SEXP),
+    ) -> Result<()> {
+        // SAFETY: inside `call`, whose body owns nothing.
+        call(r, || views.iter().enumerate().for_each(|(k, view)| put(k, unsafe { view.object(keeper, flags) })))
     }
 
     /// Another object with the same view behind it, for R to write to.
@@ -233,6 +235,38 @@ impl Object {
     pub(crate) fn freeze(self) {
         // SAFETY: an R object.
         unsafe { sys::MARK_NOT_MUTABLE(self.0) };
+    }
+}
+
+/// A view that a keeper has, and the class of the object for it.
+#[derive(Clone, Copy)]
+pub(crate) struct KeptView {
+    view: *mut View,
+    class: R_altrep_class_t,
+}
+
+impl Keeper {
+    /// Takes a view in.
+    pub(crate) fn keep<K: Kind>(self, view: View) -> KeptView {
+        KeptView { view: self.take(view), class: class_of::<K>() }
+    }
+}
+
+impl KeptView {
+    /// Its object, not mutable, unprotected.
+    ///
+    /// # Safety
+    /// Inside `call`, whose body owns nothing that would have to be dropped.
+    unsafe fn object(self, keeper: Keeper, flags: Flags) -> SEXP {
+        // SAFETY: allocations; the pointer is protected until the new object has it.
+        unsafe {
+            let pointer = sys::Rf_protect(keeper.pointer_to(self.view));
+            let x = sys::R_new_altrep(self.class, pointer, flag_object(flags));
+            sys::MARK_NOT_MUTABLE(x);
+            sys::Rf_unprotect(1);
+            layout::check(x, pointer);
+            x
+        }
     }
 }
 

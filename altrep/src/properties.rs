@@ -73,7 +73,7 @@ pub fn data_id(x: Sexp) -> Option<String> {
         Source::Segment(span) if span.node == span.segment.root() => Some(span.segment.id().to_string()),
         Source::Segment(span) => Some(format!("{}:{}", span.segment.id(), span.node.0)),
         Source::Draft(draft) => draft.id().map(|id| id.to_string()),
-        Source::Loose | Source::Broken { .. } => None,
+        Source::Loose | Source::Broken(_) => None,
     }
 }
 

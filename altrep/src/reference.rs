@@ -2,11 +2,12 @@
 //!
 //! It is the state R's serialize() writes for a view. Bytes from outside are checked; what is left unsaid here is checked at attach.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use cowshed_core::{Flags, SegmentId, Ticket, default_store_path};
+use cowshed_core::{Flags, SegmentId, Ticket, usual_store_path};
 
 const VERSION: u8 = 1;
 const FIXED: usize = 48;
@@ -23,12 +24,12 @@ pub(crate) struct Reference {
     /// First element and number of elements of the view within its node.
     pub(crate) start: u64,
     pub(crate) len: u64,
-    pub(crate) store: PathBuf,
+    pub(crate) store: Cow<'static, Path>,
 }
 
 impl Reference {
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let elsewhere = self.store != default_store_path(None);
+        let elsewhere = self.store != usual_store_path();
         let mut b = Vec::with_capacity(FIXED);
         b.extend([VERSION, self.flags.bits(), elsewhere.into(), self.part.into()]);
         b.extend(self.node.to_le_bytes());
@@ -47,8 +48,8 @@ impl Reference {
         let (fixed, rest) = b.split_at_checked(FIXED)?;
         let u64_at = |at: usize| u64::from_le_bytes(fixed[at..at + 8].try_into().expect("8 bytes"));
         let store = match fixed[2] {
-            0 if rest.is_empty() => default_store_path(None),
-            1 if rest.first() == Some(&b'/') => Path::new(OsStr::from_bytes(rest)).to_owned(),
+            0 if rest.is_empty() => usual_store_path().into(),
+            1 if rest.first() == Some(&b'/') => Path::new(OsStr::from_bytes(rest)).to_owned().into(),
             _ => return None,
         };
         let reference = Reference {
@@ -69,7 +70,7 @@ impl Reference {
 mod tests {
     use super::*;
 
-    fn reference(store: PathBuf) -> Reference {
+    fn reference(store: Cow<'static, Path>) -> Reference {
         Reference {
             id: SegmentId::random(),
             ticket: Some(Ticket::random()),
@@ -84,16 +85,16 @@ mod tests {
 
     #[test]
     fn a_reference_reads_back_and_in_the_usual_store_is_48_bytes() {
-        let usual = reference(default_store_path(None));
+        let usual = reference(usual_store_path().into());
         assert_eq!(usual.bytes().len(), FIXED);
-        for r in [usual, reference("/tmp/ä/cowshed-0".into())] {
+        for r in [usual, reference(Path::new("/tmp/ä/cowshed-0").into())] {
             assert_eq!(Reference::parse(&r.bytes()), Some(r));
         }
     }
 
     #[test]
     fn what_is_cut_longer_or_of_another_version_is_no_reference() {
-        let bytes = reference(default_store_path(None)).bytes();
+        let bytes = reference(usual_store_path().into()).bytes();
         assert!((0..FIXED).all(|n| Reference::parse(&bytes[..n]).is_none()));
         assert_eq!(Reference::parse(&[&bytes[..], b"x"].concat()), None);
         assert_eq!(Reference::parse(&[&[9], &bytes[1..]].concat()), None);

@@ -12,7 +12,7 @@ use crate::keeper::Keeper;
 use crate::object::Object;
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{condition, door, options, proxies, sys};
+use crate::{condition, door, options, proxies, references, sys};
 
 /// One call of share(), or one reference being opened.
 pub struct Session {
@@ -133,12 +133,13 @@ impl Session {
     ///
     /// # Errors
     /// Those of `body`, or out of memory.
-    pub fn together<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
-        if self.keeper.get().is_some() {
-            return body();
+    pub(crate) fn together<T>(&self, body: impl FnOnce(Keeper) -> Result<T>) -> Result<T> {
+        if let Some(keeper) = self.keeper.get() {
+            return body(keeper);
         }
         // Protected by the scope that we are called in, which outlives `body`.
-        self.together_with(Keeper::new(self.r)?, body)
+        let keeper = Keeper::new(self.r)?;
+        self.together_with(keeper, || body(keeper))
     }
 
     /// The same with a keeper that there is, and that stays while `body` runs.
@@ -196,7 +197,9 @@ impl Host for Session {
     }
 
     fn identity(&self, value: Sexp) -> Option<usize> {
-        Some(value.0 as usize)
+        // What only one thing refers to is met once. R counts references to vectors and lists.
+        let once = value.is_vector() && references::at_most_one(value.0);
+        (!once).then_some(value.0 as usize)
     }
 
     fn stands(&self, node: &Node) -> bool {

@@ -35,6 +35,14 @@ impl Sexp {
         unsafe { sys::TYPEOF(self.0) as SexpType }
     }
 
+    /// Whether it is a vector, lists included.
+    pub(crate) fn is_vector(self) -> bool {
+        matches!(
+            self.kind(),
+            sys::LGLSXP | sys::INTSXP | sys::REALSXP | sys::CPLXSXP | sys::STRSXP | sys::RAWSXP | sys::VECSXP
+        )
+    }
+
     /// Whether it is NULL.
     pub fn is_null(self) -> bool {
         self == Self::null()

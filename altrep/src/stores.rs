@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use cowshed_core::{AttachError, SegmentId, Store, default_store_path};
+use cowshed_core::{AttachError, SegmentId, Store, default_store_path, usual_store_path};
 
 use crate::boundary::{Failure, R, Result};
 use crate::options;
@@ -21,7 +21,7 @@ pub(crate) fn usual(r: R) -> Result<Store> {
     if let Some(store) = MEMORY.get() {
         return Ok(store);
     }
-    let store = at(&default_store_path(None))?;
+    let store = at(usual_store_path())?;
     MEMORY.set(Some(store));
     Ok(store)
 }

@@ -19,7 +19,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
-use cowshed_core::{Draft, Facts, Flags, Mode, NodeId, Overlay, Payload, Segment};
+use cowshed_core::{Draft, Facts, Flags, Mode, Node, NodeId, Overlay, Payload, Segment};
 
 use crate::boundary::{Failure, Result};
 use crate::strings;
@@ -36,11 +36,13 @@ pub(crate) struct View {
     writable: Cell<*mut u8>,
     /// Where those write who write through; null if nobody may.
     live: *mut u8,
-    overlay: RefCell<Option<Overlay>>,
+    overlay: RefCell<Option<Box<Overlay>>>,
     /// Of a character vector only.
     strings: Option<Box<Strings>>,
     /// Whether somebody could have written to the plain vector or list that a character vector, or a list, reads from.
     touched: Cell<bool>,
+    /// Whether `data` of a list has all elements, and not only those that were looked at.
+    whole: Cell<bool>,
 }
 
 /// What a character vector's view has beside: its parts in the segment, and how far they were looked at.
@@ -56,16 +58,23 @@ struct Strings {
 
 pub(crate) enum Source {
     Segment(Span),
-    Draft(Draft),
-    /// A reference that could not be attached: its bytes, so that it can be passed on, and why.
-    Broken {
-        reference: Vec<u8>,
-        class: &'static str,
-        message: String,
-    },
+    Draft(Box<Draft>),
+    Broken(Box<Broken>),
     /// Strings that only this process's R has yet: they are sealed when they are first sent.
     Loose,
 }
+
+/// A reference that could not be attached.
+pub(crate) struct Broken {
+    /// Its bytes, so that it can be passed on.
+    pub(crate) reference: Vec<u8>,
+    /// Why.
+    pub(crate) class: &'static str,
+    message: String,
+}
+
+// A list of ten thousand has as many.
+const _: () = assert!(size_of::<View>() <= 120);
 
 /// A range of a node's elements. A node of another package's strategy has bytes that can be seen as elements of any type, each type's counted
 /// from where they begin.
@@ -91,6 +100,12 @@ impl Span {
         let fits = exact && start.checked_add(len).is_some_and(|end| end <= length) && len <= isize::MAX as u64;
         let offset = if len == 0 { 0 } else { whole.payload.offset + start * size };
         fits.then(|| Span { segment: segment.clone(), node, start, payload: Payload { offset, len: len * size } })
+    }
+
+    /// All elements, of `size` bytes, of a vector's node; `None` if they are not what it has.
+    pub(crate) fn of_vector(segment: &Arc<Segment>, id: NodeId, node: &Node, size: usize) -> Option<Span> {
+        let fits = node.length.checked_mul(size as u64) == Some(node.payload.len) && node.length <= isize::MAX as u64;
+        fits.then(|| Span { segment: segment.clone(), node: id, start: 0, payload: node.payload })
     }
 
     /// A node of which not the bytes matter but the children.
@@ -138,6 +153,7 @@ impl View {
             overlay: RefCell::default(),
             strings: None,
             touched: Cell::new(false),
+            whole: Cell::new(false),
         }
     }
 
@@ -159,13 +175,13 @@ impl View {
 
     pub(crate) fn draft(draft: Draft, len: usize) -> View {
         let pointer = draft.pointer();
-        let view = Self::with(Source::Draft(draft), len, Cell::new(pointer.cast_const()));
+        let view = Self::with(Source::Draft(draft.into()), len, Cell::new(pointer.cast_const()));
         view.writable.set(pointer);
         view
     }
 
     pub(crate) fn broken(reference: Vec<u8>, len: usize, class: &'static str, message: String) -> View {
-        Self::with(Source::Broken { reference, class, message }, len, Cell::new(null()))
+        Self::with(Source::Broken(Broken { reference, class, message }.into()), len, Cell::new(null()))
     }
 
     /// With private bytes already over it.
@@ -188,7 +204,7 @@ impl View {
 
     /// An error if it is broken.
     pub(crate) fn check(&self) -> Result<()> {
-        if matches!(&*self.source.borrow(), Source::Broken { .. }) { Err(self.failure()) } else { Ok(()) }
+        if matches!(&*self.source.borrow(), Source::Broken(_)) { Err(self.failure()) } else { Ok(()) }
     }
 
     /// A character vector's parts, and its first element within them.
@@ -213,6 +229,16 @@ impl View {
     /// Reading begins at `data` from now on: the elements of a plain R vector that the external pointer keeps.
     pub(crate) fn point_to(&self, data: *const u8) {
         self.data.set(data);
+    }
+
+    /// Whether all elements of a list are at `data`.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole.get()
+    }
+
+    pub(crate) fn set_whole(&self) {
+        self.whole.set(true);
     }
 
     /// Somebody may write to the plain vector from now on.
@@ -240,7 +266,7 @@ impl View {
     #[cold]
     pub(crate) fn failure(&self) -> Failure {
         match &*self.source.borrow() {
-            Source::Broken { class, message, .. } => Failure::new(class, message.clone()),
+            Source::Broken(broken) => Failure::new(broken.class, broken.message.clone()),
             // Only a broken view has no data.
             _ => Failure::new("internal", "cowshed has a bug: a view without data is not broken"),
         }
@@ -291,7 +317,7 @@ impl View {
         let span = match &*self.source.borrow() {
             Source::Draft(draft) => return Ok(draft.pointer()),
             Source::Segment(span) => span.clone(),
-            Source::Broken { .. } | Source::Loose => return Err(self.failure()),
+            Source::Broken(_) | Source::Loose => return Err(self.failure()),
         };
         if self.len == 0 {
             return Ok(self.data().cast_mut());
@@ -306,7 +332,7 @@ impl View {
     fn put(&self, overlay: Overlay) {
         self.data.set(overlay.pointer().cast_const());
         self.writable.set(overlay.pointer());
-        self.overlay.replace(Some(overlay));
+        self.overlay.replace(Some(overlay.into()));
     }
 
     /// Whether its bytes are no longer those of its segment.
@@ -332,7 +358,7 @@ impl View {
 
     /// Whether its data are in shared memory and unchanged.
     pub(crate) fn is_shared(&self) -> bool {
-        !matches!(&*self.source.borrow(), Source::Broken { .. }) && !self.changed()
+        !matches!(&*self.source.borrow(), Source::Broken(_)) && !self.changed()
     }
 
     /// Bytes that this view alone has because they were written, or had to be copied.

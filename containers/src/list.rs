@@ -36,25 +36,17 @@ impl Shareable<Session> for List {
             attributes::restore(session, list, node, from)?;
             return Ok(list);
         }
-        let elements: Vec<_> = from.children(node).collect();
-        let list = session.together(|| session.r.list(elements.len(), |i| from.open(elements[i])))?;
+        let list = lists::plain(session, node, from)?;
         attributes::restore(session, list, node, from)?;
         Ok(list)
     }
 
     fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
-        let r = session.r;
         if let Some(list) = lists::lazy(session, node, from)? {
             attributes::take_over(session, original, list, node, from)?;
             return Ok(list);
         }
-        let list = r.shallow_duplicate(original)?;
-        session.together(|| {
-            for (i, element) in from.children(node).enumerate() {
-                r.set_element(list, i, || from.replace(original.element(r, i)?, element))?;
-            }
-            Ok(())
-        })?;
+        let list = lists::replaced(session, original, node, from)?;
         attributes::take_over(session, original, list, node, from)?;
         Ok(list)
     }

@@ -267,3 +267,60 @@ test_that("processes that share, send, attach, drop, sweep and die at random los
     expect_lt(length(serialize(x, NULL)), 300)
   })
 })
+
+# On an R without lazy lists, or with an environment in it, a list is as many references as it has parts.
+many_parts <- function(n = 200L) c(list(new.env()), lapply(seq_len(n), function(i) i + as.numeric(1:1000)))
+
+test_that("a list of many references leaves nothing behind when both sides have let go of it", {
+  with_new_store({
+    options(cowshed.grace = 3600)
+    s <- share(many_parts())
+    dir <- put_in(scratch(), s, "s")
+    rm(s)
+    gc()
+    # In flight: 200 references, and one ticket.
+    pruneSharedObjects()
+    expect_length(segments(), 1L)
+    got <- run_r({
+      s <- take("s")
+      answer(c(length(s), sum(s[[201]])))
+    }, dir = dir)
+    expect_ended_well(got)
+    expect_identical(got$answer, c(201, sum(200 + as.numeric(1:1000))))
+    # Nothing waits for the grace time of an hour.
+    pruneSharedObjects()
+    expect_length(segments(), 0L)
+  })
+})
+
+test_that("each message can be attached by itself, also two with the same parts from one function", {
+  with_new_store({
+    options(cowshed.grace = 3600)
+    send <- function(s) list(serialize(s, NULL), serialize(s[2:3], NULL), serialize(s[3:2], NULL), serialize(s[[2]], NULL))
+    s <- share(many_parts(4L))
+    messages <- send(s)
+    rm(s)
+    gc()
+    for (message in messages) {
+      back <- unserialize(message)
+      expect_true(is.shared(if (is.list(back)) back[[2]] else back))
+      rm(back)
+      gc()
+    }
+    pruneSharedObjects()
+    expect_length(segments(), 0L)
+  })
+})
+
+test_that("an object twice in one message arrives twice", {
+  with_new_store({
+    x <- share(as.numeric(1:5000))
+    e <- new.env()
+    back <- unserialize(serialize(list(x, e, x, x[1:10], x), NULL))
+    expect_identical(back[-2], list(x, x, x[1:10], x))
+    rm(x, back)
+    gc()
+    pruneSharedObjects()
+    expect_length(segments(), 0L)
+  })
+})

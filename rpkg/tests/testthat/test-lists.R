@@ -177,3 +177,28 @@ test_that("deep and wide lists hold under the collector's torture", {
     expect_identical(back$n, c(x = 1, y = 5, z = 3))
   })
 })
+
+test_that("a walk, forwards, backwards or here and there, meets every element, whatever lies between", {
+  l <- rep(list(as.numeric(1:3), NULL, c(a = 1L, b = 2L), letters, TRUE, list(1, NULL, 2:9), as.raw(1:9), complex(3), numeric(), factor("f")), 40)
+  l[100:250] <- lapply(100:250, function(i) i + as.numeric(1:5))
+  n <- length(l)
+  s <- share(l)
+  bytes <- serialize(s, NULL)
+  for (order in list(seq_len(n), rev(seq_len(n)), seq(2, n, 2), seq(n, 1, -3), c(1, 2, 1, 2, n, 1:n), sample(n))) {
+    back <- unserialize(bytes)
+    for (i in order) expect_identical(back[[i]], l[[i]])
+    expect_identical(back, l)
+    for (i in c(1L, 101L, 102L, 249L)) expect_true(is.shared(back[[i]]))
+  }
+  back <- unserialize(bytes)
+  back[[7]][1] <- as.raw(0)
+  expect_identical(back[-7], l[-7])
+  expect_identical(s[[7]], l[[7]])
+})
+
+test_that("a list that is too short for views here is read as data all the same", {
+  back <- unserialize(serialize(share(lapply(1:200, function(i) i + 1:5)), NULL))
+  before <- options(cowshed.minLength = 10L)
+  on.exit(options(before))
+  for (i in 1:200) expect_identical(back[[i]], i + 1:5)
+})

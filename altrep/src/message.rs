@@ -1,0 +1,103 @@
+//! What travels together: the references of one serialization, which is one message.
+//!
+//! - Those to one segment have one ticket between them. A segment has room for 64, and each costs a lock of its file on either side; a list of
+//!   ten thousand vectors, on an R that has no lazy lists, is ten thousand references.
+//! - The same place in a segment twice may be two messages that one C function sends: the second has a ticket of its own.
+//! - Where they arrive, their views have one keeper, as those of any list.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::ptr::null_mut;
+
+use cowshed_core::{ByAddress, Segment, SegmentId, Store, Ticket};
+
+use crate::boundary::{R, Result, call};
+use crate::keeper::Keeper;
+use crate::options;
+use crate::sys::{self, SEXP};
+
+/// One serialization, of those of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Message(u64);
+
+thread_local! {
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+    static SENT: RefCell<Sent> = RefCell::default();
+    /// The last ticket that came with a reference, and a cell with a weak reference to the keeper of its views.
+    static ARRIVED: Cell<(Option<Ticket>, SEXP)> = const { Cell::new((None, null_mut())) };
+}
+
+/// What the serialization under way has sent.
+#[derive(Default)]
+struct Sent {
+    message: u64,
+    segments: HashMap<SegmentId, Handed>,
+}
+
+struct Handed {
+    ticket: Ticket,
+    nodes: HashSet<usize, ByAddress>,
+}
+
+impl Message {
+    /// Another one than all before.
+    pub(crate) fn begin() -> Message {
+        NUMBER.set(NUMBER.get() + 1);
+        Message(NUMBER.get())
+    }
+
+    /// The ticket of a reference to this node; `None` if nobody could attach it, and it must travel by value.
+    pub(crate) fn ticket(self, r: R, store: Store, segment: &Segment, node: u32) -> Option<Ticket> {
+        SENT.with_borrow_mut(|sent| {
+            if sent.message != self.0 {
+                *sent = Sent { message: self.0, segments: HashMap::new() };
+            }
+            let id = segment.id();
+            if let Some(handed) = sent.segments.get_mut(&id)
+                && handed.nodes.insert(node as usize)
+            {
+                return Some(handed.ticket);
+            }
+            // A store that cannot be written now is no reason to fail: the data are here.
+            let ticket = store.export(segment, options::grace(r)).ok()??;
+            sent.segments.insert(id, Handed { ticket, nodes: [node as usize].into_iter().collect() });
+            Some(ticket)
+        })
+    }
+}
+
+/// The keeper of the views whose references came with this ticket, protected until the scope ends.
+pub(crate) fn keeper(r: R, ticket: Ticket) -> Result<Keeper> {
+    let (last, cell) = ARRIVED.get();
+    let cell = if cell.is_null() { weak_cell(r)? } else { cell };
+    // SAFETY: our cell, with nothing or a weak reference in it; R clears that when the keeper goes.
+    let known = unsafe {
+        match sys::CAR(cell) {
+            weak if weak == sys::R_NilValue => weak,
+            weak => sys::R_WeakRefKey(weak),
+        }
+    };
+    if last == Some(ticket)
+        && let Some(keeper) = Keeper::from(known)
+    {
+        r.keep(keeper.sexp())?;
+        return Ok(keeper);
+    }
+    let keeper = Keeper::new(r)?;
+    // SAFETY: the new reference goes straight into the preserved cell.
+    call(r, || unsafe { sys::SETCAR(cell, sys::R_MakeWeakRef(keeper.sexp(), sys::R_NilValue, sys::R_NilValue, 0)) })?;
+    ARRIVED.set((Some(ticket), cell));
+    Ok(keeper)
+}
+
+/// A cell for a weak reference, preserved for good.
+fn weak_cell(r: R) -> Result<SEXP> {
+    call(r, || {
+        // SAFETY: preserved before anything else is allocated.
+        unsafe {
+            let cell = sys::Rf_cons(sys::R_NilValue, sys::R_NilValue);
+            sys::R_PreserveObject(cell);
+            cell
+        }
+    })
+}
