@@ -3,7 +3,7 @@
 run <- function(group) {
   X <- matrix(rnorm(1e6) + numeric(1e8), 1e4)
   measured <- list()
-  for (name in c("clusterExport() alone", names(ordinary_systems()))) {
+  for (name in c("clusterExport() alone", names(able_systems("ordinary")))) {
     system <- if (name %in% names(all_systems)) systems(name)[[1]]
     got <- with_workers(4L, function(cluster) {
       before <- sum(unlist(everywhere(cluster, settled)))

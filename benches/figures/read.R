@@ -4,7 +4,7 @@ run <- function(group) {
   set.seed(1)
   x <- rnorm(1e7)
   X <- matrix(x, 1e4)
-  able <- ordinary_systems()
+  able <- able_systems("ordinary")
   with_worker(function(worker) {
     for (name in names(uses)) {
       shape <- if (grepl("X", name)) X else x

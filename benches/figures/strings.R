@@ -19,7 +19,7 @@ uses <- list(
 
 of_strings <- function(group, name, x, warm) {
   force(x)
-  able <- Filter(function(system) isTRUE(system$strings), systems())
+  able <- able_systems("strings")
   shares <- lapply(able, function(system) function() system$share(x))
   ratios(group, paste("share(),", name), times(c(list(`serialize()` = function() serialize(x, NULL)), shares)), wanted = 1)
 

@@ -6,7 +6,7 @@ run <- function(group) {
       n <- if (mb < 1) 100L else 5L
       x <- rnorm(mb * 1e6 / 8)
       name <- sprintf("%g kB", mb * 1e3)
-      able <- ordinary_systems()
+      able <- able_systems("ordinary")
       if (mb > 1) able <- c(able, systems("bigmemory"))
       measured <- lapply(able, function(system) one_way(system, worker, x, n))
       figure(group, paste("serialize and unserialize,", name), "us", lapply(measured, `[[`, "us"), wanted = 120)

@@ -3,7 +3,7 @@
 run <- function(group) {
   for (mb in c(8, 800)) {
     x <- rnorm(1e6) + numeric(mb * 1e6 / 8)
-    able <- ordinary_systems()
+    able <- able_systems("ordinary")
     shared <- lapply(able, function(system) system$share(x))
     change <- function(x) {
       force(x)
