@@ -99,7 +99,7 @@ debian_names() {
   local name
   for name in "$@"; do
     case $name in
-      Bioc*) echo "r-bioc-$name" ;;
+      Bioc* | SummarizedExperiment) echo "r-bioc-$name" ;;
       *) echo "r-cran-$name" ;;
     esac
   done | tr '[:upper:]' '[:lower:]'

@@ -156,3 +156,39 @@ test_that("properties and flags go by slot, through environments", {
   sharedObjectProperties(x, sharedSubset = TRUE)
   expect_true(getSharedSubset(e$v))
 })
+
+test_that("a SummarizedExperiment is shared, assays, annotations and all, and works where it arrives", {
+  skip_if_not_installed("SummarizedExperiment")
+  with_new_store({
+    made <- run_r({
+      suppressPackageStartupMessages({
+        library(cowshed)
+        library(SummarizedExperiment)
+      })
+      counts <- matrix(as.integer(seq_len(20000) %% 17), 2000, dimnames = list(paste0("g", 1:2000), paste0("s", 1:10)))
+      se <- SummarizedExperiment(
+        list(counts = counts, logged = log1p(counts)), colData = DataFrame(group = rep(c("a", "b"), 5)),
+        rowRanges = GenomicRanges::GRanges("chr1", IRanges::IRanges(1:2000, width = 100))
+      )
+      s <- share(se)
+      put(s, "s")
+      stopifnot(identical(s, se), validObject(s))
+      answer(c(length(serialize(s, NULL)), length(serialize(se, NULL))))
+    }, dir = dir <- scratch())
+    expect_ended_well(made)
+    expect_lt(made$answer[1], made$answer[2] / 20)
+    got <- run_r({
+      s <- take("s")
+      suppressPackageStartupMessages(library(SummarizedExperiment))
+      part <- s[11:20, s$group == "a"]
+      hit <- subsetByOverlaps(s, GenomicRanges::GRanges("chr1", IRanges::IRanges(50, 60)))
+      shared <- c(cowshed::is.shared(assay(s)), cowshed::is.shared(assay(s, "logged")))
+      s$n <- 1:10
+      assay(s)[1, 1] <- 99L
+      answer(list(shared = shared, dim = dim(part), sum = sum(assay(part)), hit = dim(hit), own = assay(s)[1, 1], valid = validObject(s)))
+    }, dir = dir)
+    expect_ended_well(got)
+    counts <- matrix(seq_len(20000) %% 17, 2000)
+    expect_identical(got$answer, list(shared = c(TRUE, TRUE), dim = c(10L, 5L), sum = as.integer(sum(counts[11:20, c(1, 3, 5, 7, 9)])), hit = c(60L, 10L), own = 99L, valid = TRUE))
+  })
+})
