@@ -3,6 +3,9 @@
 # The crates that the R package is made of, in the folders of the same names.
 crates=(core altrep containers plugins)
 
+# Pages of docs/ that are vignettes of the package too.
+vignettes=(adding-a-type door-r door-rust door-c dispatch)
+
 r_version() {
   Rscript --vanilla -e 'cat(sub("[.][^.]*$", "", getRversion()))'
 }
@@ -38,6 +41,7 @@ make_tarball() {
   rm -rf "$target/tarball"
   mkdir -p "$stage"
   step stage "Collect the sources" stage_sources "$stage"
+  step vignettes "Make the vignettes' sources" stage_vignettes "$stage"
   step vendor "Collect the dependencies" vendor_dependencies "$stage"
   step build "R CMD build" build_stage
   rm -rf "$stage"
@@ -57,6 +61,23 @@ stage_sources() {
       without_development <"$stage/src/$crate/Cargo.toml" >"$stage/manifest" &&
         mv "$stage/manifest" "$stage/src/$crate/Cargo.toml" || return
     done
+}
+
+# knitr makes HTML of them. Nothing in them is run here: the tests do that (tests/r).
+stage_vignettes() {
+  local stage=$1 page
+  mkdir -p "$stage/vignettes"
+  for page in "${vignettes[@]}"; do
+    {
+      echo '<!--'
+      echo '%\VignetteEngine{knitr::knitr}'
+      sed -n '1s/^# \(.*\)/%\\VignetteIndexEntry{\1}/p' "docs/$page.md"
+      echo '%\VignetteEncoding{UTF-8}'
+      echo '-->'
+      echo
+      sed 's/\[[a-z-]*[.]md\](\([a-z-]*\)[.]md)/[\1](\1.html)/g' "docs/$page.md"
+    } >"$stage/vignettes/$page.Rmd"
+  done
 }
 
 # The root manifest with only the members that are in the package.
@@ -100,7 +121,7 @@ third_party_licenses() {
 }
 
 build_stage() {
-  (cd "$target/tarball" && R CMD build --no-build-vignettes cowshed)
+  (cd "$target/tarball" && R CMD build cowshed)
 }
 
 # Installs the source package as on a machine that has never seen cargo, in a network namespace without network
