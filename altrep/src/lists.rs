@@ -1,8 +1,9 @@
 //! Shared lists as R objects: an ALTREP that opens an element when it is looked at, and travels as one reference. From R 4.3 on; before,
 //! a shared list is a plain one of views.
 //!
-//! - Elements opened so far are in the external pointer's protected slot; their views have one keeper, the pointer's tag.
-//! - Once something is written to it, or a pointer asked for, all elements are there, at which `View::data` points then.
+//! - Elements opened so far are in a plain list in the external pointer's protected slot, at which `View::data` points; their views have one
+//!   keeper, the pointer's tag. Who walks over the list gets the next ones opened with each.
+//! - Once something is written to it, or a pointer asked for, all elements are there: `View::is_whole`.
 //! - R duplicates it before it assigns to an element, and then has a plain list of the same elements.
 //! - Not for lists in which R itself must walk: [`STRUCTURE`].
 
