@@ -22,7 +22,7 @@ report <- function(directory) {
   cat("\n", paste0(lines, "\n"), "\nwritten to ", directory, "\n", sep = "")
 }
 
-kernel <- function() paste(Sys.info()[["sysname"]], Sys.info()[["release"]])
+kernel <- function() paste(Sys.info()[["sysname"]], sub("-.*", "", Sys.info()[["release"]]))
 
 processor <- function() {
   model <- grep("^model name", readLines("/proc/cpuinfo"), value = TRUE)

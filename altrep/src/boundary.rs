@@ -79,6 +79,15 @@ pub unsafe fn prepare() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
+/// Has R collect what nothing refers to, and run its finalizers; on another thread than R's, nothing.
+pub(crate) fn collect_garbage() {
+    // Only R's thread has one.
+    if !TOKEN.get().is_null() {
+        // SAFETY: a collection raises no error, nor do the finalizers it runs.
+        let _ = call(R(PhantomData), || unsafe { sys::R_gc() });
+    }
+}
+
 /// Runs `body` as the outermost Rust frame under R. An error becomes an R condition, a panic one of class `cowshed_error_internal`.
 pub fn guard<T>(body: impl FnOnce(R) -> Result<T>) -> T {
     match attempt(body, |panic| Failure::new("internal", format!("cowshed has a bug: {panic}"))) {

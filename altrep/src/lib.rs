@@ -74,6 +74,7 @@ pub unsafe fn init(info: *mut sys::DllInfo) {
     unsafe { boundary::prepare() };
     references::init();
     environment::init();
+    cowshed_core::when_full(boundary::collect_garbage);
     boundary::guard(|r| {
         layout::init(r)?;
         object::init(r)?;

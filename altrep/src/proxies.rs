@@ -176,7 +176,7 @@ fn are_s4(r: R, functions: &Functions) -> Result<bool> {
 }
 
 /// The names in the class attribute, each with a NUL behind it.
-fn class_of(r: R, x: Sexp) -> Result<Vec<u8>> {
+pub(crate) fn class_of(r: R, x: Sexp) -> Result<Vec<u8>> {
     // SAFETY: an R object, and a symbol of R's.
     let class = call(r, || unsafe { sys::Rf_getAttrib(x.0, sys::R_ClassSymbol) })?;
     let mut names = Vec::new();

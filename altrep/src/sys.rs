@@ -60,6 +60,7 @@ unsafe extern "C-unwind" {
     ) -> SEXP;
     pub fn R_ContinueUnwind(cont: SEXP) -> !;
     pub fn R_MakeUnwindCont() -> SEXP;
+    pub fn R_gc();
     pub fn R_PreserveObject(x: SEXP);
     pub fn R_ReleaseObject(x: SEXP);
     pub fn R_existsVarInFrame(env: SEXP, name: SEXP) -> c_int;

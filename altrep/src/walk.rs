@@ -3,14 +3,16 @@
 //! - Environments are entered once each, after the value they were met in: a graph with cycles needs no recursion.
 //! - An environment that is a value is entered alone; those of a function up to where they are no more the function's ([`Stops`]).
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use cowshed_core::DEEPEST;
 
 use crate::attributes;
-use crate::boundary::{R, Result};
+use crate::boundary::{R, Result, call};
 use crate::cells;
 use crate::environment::{self, Place, Stops};
+use crate::proxies;
 use crate::sexp::Sexp;
 use crate::sys::{self, SEXP};
 
@@ -81,13 +83,41 @@ fn counts(r: R, x: Sexp, name: SEXP, value: Sexp, which: Attributes) -> Result<b
     }
 }
 
+thread_local! {
+    /// What R said of a class, by its name and its package's: a class does not become a part of the object system later, and R takes 4 us to say so.
+    static MACHINERY: RefCell<HashMap<Vec<u8>, bool>> = RefCell::default();
+}
+
 /// Whether it is a part of R's object system, such as every reference object carries: nothing that share() would touch.
 pub(crate) fn is_machinery(r: R, x: Sexp) -> Result<bool> {
-    match x.kind() {
-        sys::S4SXP => x.extends(r, c"classRepresentation"),
-        sys::CLOSXP => x.extends(r, c"genericFunction"),
-        _ => Ok(false),
+    let part = match x.kind() {
+        sys::S4SXP => c"classRepresentation",
+        sys::CLOSXP => c"genericFunction",
+        _ => return Ok(false),
+    };
+    if !x.is_s4() {
+        return Ok(false);
     }
+    let class = class_and_package(r, x)?;
+    if let Some(known) = MACHINERY.with_borrow(|known| known.get(&class).copied()) {
+        return Ok(known);
+    }
+    let is_part = x.extends(r, part)?;
+    MACHINERY.with_borrow_mut(|known| known.insert(class, is_part));
+    Ok(is_part)
+}
+
+fn class_and_package(r: R, x: Sexp) -> Result<Vec<u8>> {
+    let mut names = proxies::class_of(r, x)?;
+    let package = call(r, || {
+        // SAFETY: an R object, and symbols; what the attribute holds lives as long as the object.
+        unsafe {
+            let class = sys::Rf_getAttrib(x.0, sys::R_ClassSymbol);
+            Sexp(sys::Rf_getAttrib(class, sys::Rf_install(c"package".as_ptr())))
+        }
+    })?;
+    names.extend(package.text(r)?.unwrap_or_default().into_bytes());
+    Ok(names)
 }
 
 struct Walk<'a> {

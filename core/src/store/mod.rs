@@ -165,6 +165,7 @@ impl Store {
             Err(StoreError::Unusable { source, .. }) if sys::is_full(&source) => {
                 drop(state);
                 self.sweep();
+                self.relieve();
                 state = self.0.state.lock();
                 self.enter(&mut state, id)?
             }
@@ -353,29 +354,49 @@ impl Store {
         CreateError::Write { path, asked, source }
     }
 
-    /// Does it, and if there is no room, once more after a sweep.
+    /// Does it, and if there is no room, once more after each way to make some.
     pub(crate) fn with_room<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        match attempt() {
-            Err(e) if sys::is_full(&e) => {
-                self.sweep();
-                attempt()
-            }
-            other => other,
+        let mut outcome = attempt();
+        for make_room in [Self::sweep, Self::relieve] {
+            match &outcome {
+                Err(e) if sys::is_full(e) => make_room(self),
+                _ => break,
+            };
+            outcome = attempt();
         }
+        outcome
     }
 
-    /// Sees to it before anything is written that `len` bytes fit, sweeping if they do not.
+    /// Sees to it before anything is written that `len` bytes fit, making room if they do not.
     pub(crate) fn ensure_room(&self, len: u64) -> Result<(), CreateError> {
         let free = || sys::free_bytes(&self.0.path).unwrap_or(u64::MAX);
-        if free() >= len {
-            return Ok(());
+        for make_room in [Self::sweep, Self::relieve] {
+            if free() >= len {
+                return Ok(());
+            }
+            make_room(self);
         }
-        self.sweep();
         match free() {
             enough if enough >= len => Ok(()),
             free => Err(CreateError::Full { path: self.0.path.clone(), asked: len, free }),
         }
     }
+
+    /// Has the host let go of what nobody in this process uses any more, and sweeps. How many segments went.
+    fn relieve(&self) -> usize {
+        RELIEF.get().map_or(0, |relief| {
+            relief();
+            self.sweep()
+        })
+    }
+}
+
+static RELIEF: OnceLock<fn()> = OnceLock::new();
+
+/// Says what to call when a store is full, before that is an error: it drops views that nobody uses any more, as a collection of R's does. Whichever
+/// thread found the store full calls it.
+pub fn when_full(relief: fn()) {
+    let _ = RELIEF.set(relief);
 }
 
 fn known(stores: &[Store], path: &Path) -> Option<Store> {

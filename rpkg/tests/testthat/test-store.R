@@ -406,3 +406,26 @@ test_that("strange files in a store harm nobody, nor keep anything from being cl
     expect_true(file.exists("/etc/passwd"))
   })
 })
+
+test_that("what R has not collected yet is no reason for a store to be full", {
+  skip_without_mounts()
+  at <- mount_point()
+  got <- run_r({
+    library(cowshed)
+    x <- as.numeric(1:125000) + 0 # 1 MB
+    sums <- vapply(1:40, function(i) sum(share(x + i)), 0)
+    through <- vapply(1:40, function(i) sum(share(x, copyOnWrite = FALSE)[1:2]), 0)
+    lists <- vapply(1:40, function(i) length(share(lapply(1:100, function(k) x[1:1000 + k]))), 0L)
+    kept <- list()
+    error <- condition_of(for (i in 1:10) kept[[i]] <- share(x))
+    answer(list(sums = sums, through = through, lists = lists, kept = length(kept), right = all(vapply(kept, identical, NA, x)), error = error))
+  }, store = at, under = in_tmpfs(at, "size=4m,mode=0700"))
+  expect_ended_well(got)
+  expect_identical(got$answer$sums, sum(as.numeric(1:125000)) + 125000 * 1:40)
+  expect_identical(got$answer$through, rep(3, 40))
+  expect_identical(got$answer$lists, rep(100L, 40))
+  # What is in use is not taken away.
+  expect_condition_class(got$answer$error, "full")
+  expect_true(got$answer$kept >= 3L && got$answer$kept <= 4L)
+  expect_true(got$answer$right)
+})
