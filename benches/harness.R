@@ -1,6 +1,6 @@
 # Times calls beside each other, and keeps what came out as the rows of one table.
 #
-# - A round is every call once, each after a collection. A ratio is taken within a round: what slows the machine down for a while slows
+# - A round is every call once, each after a collection, in an order that changes from round to round. A ratio is taken within a round: what slows the machine down for a while slows
 #   both down. What is reported of several rounds is the median, with the least and the greatest.
 # - Workers are fresh R processes that have read this file, too: what is timed there comes back as the same matrix of seconds.
 
@@ -23,7 +23,12 @@ times <- function(calls, rounds = 5L, each = 1L) {
     for (k in seq_len(each)) call()
     (now() - start) / each
   }
-  seconds <- vapply(seq_len(rounds), function(k) vapply(calls, once, 0), numeric(length(calls)))
+  # Each round begins with another call: the first one meets memory that nobody has touched for long.
+  one_round <- function(k) {
+    turn <- (seq_along(calls) + k - 2L) %% length(calls) + 1L
+    vapply(calls[turn], once, 0)[order(turn)]
+  }
+  seconds <- vapply(seq_len(rounds), one_round, numeric(length(calls)))
   matrix(t(matrix(seconds, length(calls))), rounds, dimnames = list(NULL, names(calls)))
 }
 

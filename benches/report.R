@@ -76,7 +76,7 @@ ratio_plot <- function(rows, file) {
   colours <- setNames(palette.colors(length(systems), "Okabe-Ito"), systems)
   png(file, 1400, 120 + 26 * length(labels), res = 110)
   on.exit(dev.off())
-  par(mar = c(4, 26, 2, 1), las = 1, cex = 0.75)
+  par(mar = c(4, 30, 2, 1), las = 1, cex = 0.75)
   reach <- range(rows$least, rows$greatest, 1)
   plot(NA, xlim = reach, ylim = c(0.5, length(labels) + 0.5), log = "x", yaxt = "n", ylab = "", xlab = "time as a multiple of the baseline's")
   axis(2, seq_along(labels), labels, tick = FALSE)
@@ -87,7 +87,7 @@ ratio_plot <- function(rows, file) {
   segments(rows$wanted[limited], y[limited] - 0.35, y1 = y[limited] + 0.35, lwd = 2, col = "grey30")
   segments(rows$least, y, rows$greatest, col = colours[rows$who])
   points(rows$ratio, y, pch = ifelse(rows$who == "cowshed", 19, 1), col = colours[rows$who])
-  legend("topright", systems, col = colours, pch = ifelse(systems == "cowshed", 19, 1), bg = "white")
+  legend("bottomright", systems, col = colours, pch = ifelse(systems == "cowshed", 19, 1), bg = "white")
 }
 
 # What grows: one panel for each thing measured; logarithmic where the axis is bytes.
