@@ -23,9 +23,9 @@ times <- function(calls, rounds = 5L, each = 1L) {
     for (k in seq_len(each)) call()
     (now() - start) / each
   }
-  # Each round begins with another call: the first one meets memory that nobody has touched for long.
+  # Shuffled: what memory a call gets depends on who let go of some before it.
   one_round <- function(k) {
-    turn <- (seq_along(calls) + k - 2L) %% length(calls) + 1L
+    turn <- sample(length(calls))
     vapply(calls[turn], once, 0)[order(turn)]
   }
   seconds <- vapply(seq_len(rounds), one_round, numeric(length(calls)))
