@@ -48,21 +48,25 @@ impl Message {
 
     /// The ticket of a reference to this node; `None` if nobody could attach it, and it must travel by value.
     pub(crate) fn ticket(self, r: R, store: Store, segment: &Segment, node: u32) -> Option<Ticket> {
-        SENT.with_borrow_mut(|sent| {
+        let (id, node) = (segment.id(), node as usize);
+        let known = SENT.with_borrow_mut(|sent| {
             if sent.message != self.0 {
                 *sent = Sent { message: self.0, segments: HashMap::new() };
             }
-            let id = segment.id();
-            if let Some(handed) = sent.segments.get_mut(&id)
-                && handed.nodes.insert(node as usize)
-            {
-                return Some(handed.ticket);
+            sent.segments.get_mut(&id).and_then(|handed| handed.nodes.insert(node).then_some(handed.ticket))
+        });
+        if known.is_some() {
+            return known;
+        }
+        // A store that cannot be written now is no reason to fail: the data are here. (It may have R collect, and finalizers send something.)
+        let ticket = store.export(segment, options::grace(r)).ok()??;
+        let handed = Handed { ticket, nodes: [node].into_iter().collect() };
+        SENT.with_borrow_mut(|sent| {
+            if sent.message == self.0 {
+                sent.segments.insert(id, handed);
             }
-            // A store that cannot be written now is no reason to fail: the data are here.
-            let ticket = store.export(segment, options::grace(r)).ok()??;
-            sent.segments.insert(id, Handed { ticket, nodes: [node as usize].into_iter().collect() });
-            Some(ticket)
-        })
+        });
+        Some(ticket)
     }
 }
 
