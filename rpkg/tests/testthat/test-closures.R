@@ -151,12 +151,12 @@ test_that("models are shared with what their formulas captured, and predict the 
   new <- data.frame(x = c(-1, 0, 1), g = factor(c("a", "b", "a")))
   plain <- fit(d)
   expected <- list(predict(plain$lm, new), predict(plain$glm, new, type = "response"), coef(summary(plain$lm)))
-  before <- length(serialize(plain, NULL))
+  before <- size_of(plain)
   shared <- share(plain)
   expect_identical(shared, plain)
   expect_true(is.shared(environment(stats::formula(plain$lm))$junk))
   expect_identical(list(predict(shared$lm, new), predict(shared$glm, new, type = "response"), coef(summary(shared$lm))), expected)
-  expect_lt(length(serialize(shared, NULL)), before / 20)
+  expect_lt(size_of(shared), before / 20)
   with_new_store({
     shared <- share(unshare(shared))
     got <- run_r({

@@ -307,7 +307,7 @@ test_that("an R6 object is shared in place, and its methods work on it", {
   expect_true(is.shared(x$data))
   expect_true(is.shared(x$.__enclos_env__$private$hidden))
   expect_identical(x$total(), 3 * sum(1:1e4))
-  expect_lt(length(serialize(x, NULL)), length(serialize(Counted$new(1), NULL)) + 1000)
+  expect_lt(size_of(x), size_of(Counted$new(1)) + 1000)
   expect_identical(elsewhere(x)$total(), 3 * sum(1:1e4))
   copy <- x$clone()
   x$replace(c(1, 2, 3))
