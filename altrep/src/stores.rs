@@ -39,7 +39,7 @@ pub(crate) fn within(r: R, directory: Sexp) -> Result<Store> {
         let why = format!(", that begins with / or ~, not '{}'; see normalizePath()", absolute.display());
         return Err(one(&why));
     }
-    at(&default_store_path(Some(&absolute)))
+    at(&default_store_path(&absolute))
 }
 
 fn at(path: &Path) -> Result<Store> {

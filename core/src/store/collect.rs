@@ -182,7 +182,7 @@ impl Store {
         for id in names(&self.0.segments)? {
             let Ok(file) = sys::open(&self.segment_path(id), false) else { continue };
             let size = file.metadata()?.len();
-            let (name, header) = match super::read_whole(&file, id) {
+            let (name, header) = match super::read::read_whole(&file, id) {
                 Ok((header, table)) => (super::memory::name(&file, &table), Some(header)),
                 Err(_) => (None, None),
             };

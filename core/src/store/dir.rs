@@ -13,10 +13,10 @@ pub(super) const SEGMENTS: &str = "segments";
 /// One file a process.
 pub(super) const LEDGERS: &str = "ledgers";
 
-/// The store of this user within `base`: memory if `base` is `None`.
-pub fn default_store_path(base: Option<&Path>) -> PathBuf {
+/// The store of this user within `base`.
+pub fn default_store_path(base: &Path) -> PathBuf {
     let uid = rustix::process::geteuid().as_raw();
-    base.unwrap_or(Path::new("/dev/shm")).join(format!("cowshed-{uid}"))
+    base.join(format!("cowshed-{uid}"))
 }
 
 /// Makes the directory and the two inside it, 0700, and checks that all three are ours alone.
@@ -40,7 +40,7 @@ pub fn usual_store_path() -> &'static Path {
     match LAST.get() {
         Some((of, path)) if of == uid => path,
         _ => {
-            let path: &'static Path = Box::leak(default_store_path(None).into_boxed_path());
+            let path: &'static Path = Box::leak(default_store_path(Path::new("/dev/shm")).into_boxed_path());
             LAST.set(Some((uid, path)));
             path
         }

@@ -14,7 +14,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
-use super::{Store, Unread, fork, read_whole};
+use super::read::{Unread, read_whole};
+use super::{Store, fork};
 use crate::segment::{Backing, Segment, Sink};
 use crate::{AllocateError, AttachError, CreateError, Header, Mode, Node, SegmentId, Table, sys};
 

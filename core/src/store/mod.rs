@@ -2,7 +2,8 @@
 //!
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
-//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared.
+//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared,
+//!   `read` checks what attach found, `room` is made when there is none.
 //! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
@@ -12,14 +13,15 @@ mod dir;
 mod fork;
 mod ledger;
 mod memory;
+mod read;
+mod room;
 mod waiting;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use memmap2::MmapMut;
@@ -27,17 +29,16 @@ use memmap2::MmapMut;
 pub use collect::Listed;
 pub use dir::{default_store_path, usual_store_path};
 pub use memory::check_memory_name;
+pub use room::when_full;
 pub use waiting::Waiting;
 
-use crate::format::DATA_AT;
 use crate::lock::Lock;
-use crate::segment::{Backing, Bytes, Finished, Lines, Segment, Writer};
+use crate::segment::{Backing, Bytes, Finished, Segment, Writer};
 use crate::sys::Unnamed;
-use crate::{
-    AttachError, CreateError, FormatError, Header, Mode, NodeId, Payload, SegmentId, StoreError, Table, Ticket, sys,
-};
+use crate::{AttachError, CreateError, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
 use ledger::{Ledger, Slot};
+use read::{ONE_READ, Unread, read, table_of};
 
 /// A directory of segments. Cheap to copy; opened once per process and path, for the process's life.
 #[derive(Clone, Copy)]
@@ -156,22 +157,6 @@ impl Store {
         }
         let ledger = state.ledger.as_mut().expect("made above");
         ledger.enter(id).map_err(unusable)
-    }
-
-    /// The same; a full store is swept first. Returns with the state locked, so that what is entered is also made live.
-    fn enter_with_room(&self, id: SegmentId) -> Result<(MutexGuard<'_, State>, Slot), StoreError> {
-        let mut state = self.0.state.lock();
-        let slot = match self.enter(&mut state, id) {
-            Err(StoreError::Unusable { source, .. }) if sys::is_full(&source) => {
-                drop(state);
-                self.sweep();
-                self.relieve();
-                state = self.0.state.lock();
-                self.enter(&mut state, id)?
-            }
-            other => other?,
-        };
-        Ok((state, slot))
     }
 
     /// Gives a finished file its name: publish, then link. `draft`: the mapping that serves it in this process already, and where in the
@@ -340,63 +325,6 @@ impl Store {
         sys::lock_exclusive(&file)?;
         Ok(if sys::links(&file)? > 0 { Some(Locked::new(file)) } else { None })
     }
-
-    /// The error for a write that failed: the store is full, or something else.
-    pub(crate) fn write_failed(&self, source: io::Error, asked: u64) -> CreateError {
-        let path = self.0.path.clone();
-        if source.raw_os_error() == Some(libc::EFBIG) {
-            return CreateError::FileSize { path, asked };
-        }
-        if sys::is_full(&source) {
-            let free = sys::free_bytes(&path).unwrap_or(0);
-            return CreateError::Full { path, asked, free };
-        }
-        CreateError::Write { path, asked, source }
-    }
-
-    /// Does it, and if there is no room, once more after each way to make some.
-    pub(crate) fn with_room<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        let mut outcome = attempt();
-        for make_room in [Self::sweep, Self::relieve] {
-            match &outcome {
-                Err(e) if sys::is_full(e) => make_room(self),
-                _ => break,
-            };
-            outcome = attempt();
-        }
-        outcome
-    }
-
-    /// Sees to it before anything is written that `len` bytes fit, making room if they do not.
-    pub(crate) fn ensure_room(&self, len: u64) -> Result<(), CreateError> {
-        let free = || sys::free_bytes(&self.0.path).unwrap_or(u64::MAX);
-        for make_room in [Self::sweep, Self::relieve] {
-            if free() >= len {
-                return Ok(());
-            }
-            make_room(self);
-        }
-        match free() {
-            enough if enough >= len => Ok(()),
-            free => Err(CreateError::Full { path: self.0.path.clone(), asked: len, free }),
-        }
-    }
-
-    /// Has the host let go of what nobody in this process uses any more, and sweeps. How many segments went.
-    fn relieve(&self) -> usize {
-        RELIEF.get().map_or(0, |relief| {
-            relief();
-            self.sweep()
-        })
-    }
-}
-
-static RELIEF: OnceLock<fn()> = OnceLock::new();
-
-/// Says what to call when a store is full, before that is an error: it drops views that nobody uses any more, as a collection of R's does. Whichever
-/// thread found the store full calls it.
-pub fn when_full(relief: fn()) {
-    let _ = RELIEF.set(relief);
 }
 
 fn known(stores: &[Store], path: &Path) -> Option<Store> {
@@ -413,75 +341,6 @@ impl Backing for Store {
     fn seal(&self, writer: Writer, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
         self.publish(writer.finish(table, root)?, table, None)
     }
-}
-
-/// A file that is small enough to be read with its header in one call, and a node table to be read and checked at once.
-const ONE_READ: u64 = 16 << 10;
-
-enum Unread {
-    Io(io::Error),
-    Map(io::Error),
-    Format(FormatError),
-}
-
-impl From<FormatError> for Unread {
-    fn from(e: FormatError) -> Self {
-        Unread::Format(e)
-    }
-}
-
-/// Reads and checks header and node table, of a large one its index and its root, with `pread`: a file cut short is an error here, not SIGBUS.
-fn read(file: &File, id: SegmentId) -> Result<(Header, Table, Bytes), Unread> {
-    let (header, first) = read_header(file, id)?;
-    if header.file_len <= ONE_READ {
-        let table = Table::parse(&header, &first.bytes()[header.table_offset as usize..])?;
-        let bytes = Bytes::open(file, header.file_len, header.mode, Some(first)).map_err(Unread::Map)?;
-        return Ok((header, table, bytes));
-    }
-    let small = header.table_len() <= ONE_READ;
-    let end = read_end(file, &header, if small { header.table_len() } else { header.index_len() })?;
-    let bytes = Bytes::open(file, header.file_len, header.mode, None).map_err(Unread::Map)?;
-    let table = match small {
-        true => Table::parse(&header, end.bytes())?,
-        // SAFETY: the bytes of the segment that the table becomes a part of.
-        false => unsafe { table_of(&header, end.bytes(), &bytes) }?,
-    };
-    table.check(NodeId(header.root)).map_err(FormatError::Corrupt)?;
-    Ok((header, table, bytes))
-}
-
-/// The table in the bytes of a whole file, which it must not outlive.
-unsafe fn table_of(header: &Header, index: &[u8], bytes: &Bytes) -> Result<Table, FormatError> {
-    let start = bytes.at(Payload { offset: header.table_offset, len: header.table_len() });
-    // SAFETY: as our caller promises; the header was checked against the file.
-    unsafe { Table::mapped(header, index, start) }
-}
-
-/// The same without a mapping: all of the table.
-fn read_whole(file: &File, id: SegmentId) -> Result<(Header, Table), Unread> {
-    let (header, _) = read_header(file, id)?;
-    let table = Table::parse(&header, read_end(file, &header, header.table_len())?.bytes())?;
-    Ok((header, table))
-}
-
-/// The header, and what was read with it: of a small file, all.
-fn read_header(file: &File, id: SegmentId) -> Result<(Header, Lines), Unread> {
-    let len = file.metadata().map_err(Unread::Io)?.len();
-    let one = if len <= ONE_READ { len } else { DATA_AT };
-    let mut first = Lines::zeroed(one as usize).map_err(Unread::Io)?;
-    file.read_exact_at(first.bytes_mut(), 0).map_err(Unread::Io)?;
-    let header = Header::parse(first.bytes(), len)?;
-    if header.id != id {
-        return Err(FormatError::Corrupt("its header names another segment").into());
-    }
-    Ok((header, first))
-}
-
-/// The last so many bytes of a file whose header was checked against its length.
-fn read_end(file: &File, header: &Header, len: u64) -> Result<Lines, Unread> {
-    let mut bytes = Lines::zeroed(len as usize).map_err(Unread::Io)?;
-    file.read_exact_at(bytes.bytes_mut(), header.file_len - len).map_err(Unread::Io)?;
-    Ok(bytes)
 }
 
 impl Lease {
