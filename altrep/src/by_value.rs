@@ -10,13 +10,13 @@
 //! - `options(cowshed.serialize = )` is read every time.
 
 use std::cell::Cell;
-use std::ptr::null_mut;
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::message::Message;
 use crate::options::{self, Serialize};
 use crate::sexp::Sexp;
 use crate::sys::{self, SEXP, SexpType};
+use crate::weak::Weak;
 
 /// What to write for a shared object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,8 @@ struct Judge {
     frame: SEXP,
     /// Gives the number of its `Use`.
     verdict: SEXP,
-    /// A cell with a weak reference to the frame last judged.
-    last: SEXP,
+    /// The frame last judged.
+    last: Weak,
 }
 
 thread_local! {
@@ -60,21 +60,17 @@ thread_local! {
 /// # Errors
 /// Out of memory.
 pub fn set_judge(r: R, frame: Sexp, verdict: Sexp) -> Result<()> {
-    let preserved = |head: SEXP| {
+    let preserved = |function: SEXP| {
         call(r, || {
-            // SAFETY: R objects; the new cell is preserved before anything else is allocated.
+            // SAFETY: an R function; the new call is preserved before anything else is allocated.
             unsafe {
-                let cell = if head.is_null() {
-                    sys::Rf_cons(sys::R_NilValue, sys::R_NilValue)
-                } else {
-                    sys::Rf_lcons(head, sys::R_NilValue)
-                };
-                sys::R_PreserveObject(cell);
-                cell
+                let call = sys::Rf_lcons(function, sys::R_NilValue);
+                sys::R_PreserveObject(call);
+                call
             }
         })
     };
-    let judge = Judge { frame: preserved(frame.0)?, verdict: preserved(verdict.0)?, last: preserved(null_mut())? };
+    let judge = Judge { frame: preserved(frame.0)?, verdict: preserved(verdict.0)?, last: Weak::new(r)? };
     JUDGE.set(Some(judge));
     Ok(())
 }
@@ -115,11 +111,7 @@ fn judge(r: R) -> Result<(Use, Message)> {
     let Some(judge) = JUDGE.get() else { return Ok((Use::Sent, Message::begin())) };
     // SAFETY: a call preserved for good. The frame is on R's stack, or is the global environment: it stays.
     let frame = call(r, || unsafe { sys::Rf_eval(judge.frame, sys::R_BaseEnv) })?;
-    // SAFETY: our cell.
-    let last = unsafe { sys::CAR(judge.last) };
-    // SAFETY: what is in the cell is nothing or a weak reference.
-    let same = unsafe { last != sys::R_NilValue && sys::R_WeakRefKey(last) == frame };
-    if let Some(answer) = ANSWER.get().filter(|_| same) {
+    if let Some(answer) = ANSWER.get().filter(|_| judge.last.get() == frame) {
         return Ok(answer);
     }
     let verdict = call(r, || {
@@ -140,8 +132,7 @@ fn judge(r: R) -> Result<(Use, Message)> {
     // The global environment is no frame of one call.
     // SAFETY: constants of R's.
     if frame != unsafe { sys::R_GlobalEnv } {
-        // SAFETY: an environment; the new reference goes straight into our preserved cell.
-        call(r, || unsafe { sys::SETCAR(judge.last, sys::R_MakeWeakRef(frame, sys::R_NilValue, sys::R_NilValue, 0)) })?;
+        judge.last.set(r, frame)?;
         ANSWER.set(Some(answer));
     }
     Ok(answer)

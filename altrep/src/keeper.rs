@@ -5,9 +5,9 @@
 //! - What one view has made private stays as long as the last of them.
 
 use std::cell::RefCell;
-use std::ffi::c_void;
 
-use crate::boundary::{R, Result, call};
+use crate::boundary::{R, Result};
+use crate::owner::owner;
 use crate::sys::{self, SEXP};
 use crate::view::View;
 
@@ -26,16 +26,7 @@ const LARGEST: usize = 1024;
 impl Keeper {
     /// A new one, protected until the scope ends.
     pub(crate) fn new(r: R) -> Result<Keeper> {
-        // SAFETY: allocation; the address is filled in below, once nothing can fail in between.
-        let pointer =
-            call(r, || unsafe { sys::R_MakeExternalPtr(std::ptr::null_mut(), sys::R_NilValue, sys::R_NilValue) })?;
-        r.keep(pointer)?;
-        // SAFETY: `drop_arena` takes a null address too.
-        call(r, || unsafe { sys::R_RegisterCFinalizerEx(pointer, drop_arena, 0) })?;
-        let address: *mut c_void = Box::into_raw(Box::<Arena>::default()).cast();
-        // SAFETY: an external pointer; from here on its finalizer owns the arena.
-        unsafe { libR_sys::R_SetExternalPtrAddr(pointer, address) };
-        Ok(Keeper(pointer))
+        owner(r, Arena::default()).map(Keeper)
     }
 
     /// That which an external pointer has for a tag.
@@ -77,19 +68,4 @@ impl Keeper {
         chunk.push(view);
         std::ptr::from_mut(chunk.last_mut().expect("pushed above"))
     }
-}
-
-/// The finalizer. Runs inside R's collector: calls nothing of R's that allocates.
-unsafe extern "C-unwind" fn drop_arena(pointer: SEXP) {
-    // SAFETY: R passes the external pointer it was registered for.
-    let address = unsafe { sys::R_ExternalPtrAddr(pointer) };
-    if address.is_null() {
-        return;
-    }
-    // SAFETY: as above; a second call finds nothing.
-    unsafe { libR_sys::R_ClearExternalPtr(pointer) };
-    // SAFETY: `new` made it of a box, and this is its only end.
-    let arena = unsafe { Box::from_raw(address.cast::<Arena>()) };
-    // A panic must not cross R's collector; there is nobody to tell.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(arena)));
 }

@@ -30,6 +30,7 @@ pub mod memory;
 mod message;
 mod object;
 mod options;
+mod owner;
 mod properties;
 pub mod proxies;
 mod reference;
@@ -48,6 +49,7 @@ mod vector;
 pub mod verbs;
 mod view;
 mod walk;
+mod weak;
 
 use cowshed_core::Shareable;
 

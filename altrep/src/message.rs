@@ -7,14 +7,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::ptr::null_mut;
 
 use cowshed_core::{ByAddress, Segment, SegmentId, Store, Ticket};
 
-use crate::boundary::{R, Result, call};
+use crate::boundary::{R, Result};
 use crate::keeper::Keeper;
 use crate::options;
-use crate::sys::{self, SEXP};
+use crate::weak::Weak;
 
 /// One serialization, of those of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +22,8 @@ pub(crate) struct Message(u64);
 thread_local! {
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static SENT: RefCell<Sent> = RefCell::default();
-    /// The last ticket that came with a reference, and a cell with a weak reference to the keeper of its views.
-    static ARRIVED: Cell<(Option<Ticket>, SEXP)> = const { Cell::new((None, null_mut())) };
+    /// The last ticket that came with a reference, and the keeper of its views.
+    static ARRIVED: Cell<Option<(Ticket, Weak)>> = const { Cell::new(None) };
 }
 
 /// What the serialization under way has sent.
@@ -72,36 +71,18 @@ impl Message {
 
 /// The keeper of the views whose references came with this ticket, protected until the scope ends.
 pub(crate) fn keeper(r: R, ticket: Ticket) -> Result<Keeper> {
-    let (last, cell) = ARRIVED.get();
-    let cell = if cell.is_null() { weak_cell(r)? } else { cell };
-    // SAFETY: our cell, with nothing or a weak reference in it; R clears that when the keeper goes.
-    let known = unsafe {
-        match sys::CAR(cell) {
-            weak if weak == sys::R_NilValue => weak,
-            weak => sys::R_WeakRefKey(weak),
-        }
+    let (last, weak) = match ARRIVED.get() {
+        Some((last, weak)) => (Some(last), weak),
+        None => (None, Weak::new(r)?),
     };
     if last == Some(ticket)
-        && let Some(keeper) = Keeper::from(known)
+        && let Some(keeper) = Keeper::from(weak.get())
     {
         r.keep(keeper.sexp())?;
         return Ok(keeper);
     }
     let keeper = Keeper::new(r)?;
-    // SAFETY: the new reference goes straight into the preserved cell.
-    call(r, || unsafe { sys::SETCAR(cell, sys::R_MakeWeakRef(keeper.sexp(), sys::R_NilValue, sys::R_NilValue, 0)) })?;
-    ARRIVED.set((Some(ticket), cell));
+    weak.set(r, keeper.sexp())?;
+    ARRIVED.set(Some((ticket, weak)));
     Ok(keeper)
-}
-
-/// A cell for a weak reference, preserved for good.
-fn weak_cell(r: R) -> Result<SEXP> {
-    call(r, || {
-        // SAFETY: preserved before anything else is allocated.
-        unsafe {
-            let cell = sys::Rf_cons(sys::R_NilValue, sys::R_NilValue);
-            sys::R_PreserveObject(cell);
-            cell
-        }
-    })
 }

@@ -3,7 +3,6 @@
 //!
 //! The only place that turns R's pointers into references to views; everything else asks here.
 
-use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -13,6 +12,7 @@ use libR_sys::SEXPREC;
 use crate::boundary::{R, Result, call};
 use crate::element::Kind;
 use crate::keeper::Keeper;
+use crate::owner::owner;
 use crate::sys::{self, R_altrep_class_t, R_xlen_t, SEXP, SexpType};
 use crate::view::View;
 use crate::{layout, references};
@@ -74,14 +74,7 @@ impl Object {
     }
 
     fn build<K: Kind>(r: R, view: View, flags: Flags) -> Result<Object> {
-        // SAFETY: allocation; the address is filled in below, once nothing can fail in between.
-        let pointer = call(r, || unsafe { sys::R_MakeExternalPtr(null_mut(), sys::R_NilValue, sys::R_NilValue) })?;
-        r.keep(pointer)?;
-        // SAFETY: `drop_view` takes a null address too.
-        call(r, || unsafe { sys::R_RegisterCFinalizerEx(pointer, drop_view, 0) })?;
-        let address: *mut c_void = Box::into_raw(Box::new(view)).cast();
-        // SAFETY: an external pointer; from here on its finalizer owns the view.
-        unsafe { libR_sys::R_SetExternalPtrAddr(pointer, address) };
+        let pointer = owner(r, view)?;
         Self::around::<K>(r, pointer, flags)
     }
 
@@ -162,7 +155,7 @@ impl Object {
     pub(crate) fn view<'a>(self) -> &'a View {
         // SAFETY: data1 of an object of ours is an external pointer.
         let address = unsafe { layout::address_in(self.0) };
-        // SAFETY: set in `build` and valid until the finalizer, which runs only when the pointer is unreachable.
+        // SAFETY: set by `owner` and valid until the finalizer, which runs only when the pointer is unreachable.
         unsafe { &*address.cast::<View>() }
     }
 
@@ -307,19 +300,4 @@ pub(crate) fn init(r: R) -> Result<()> {
     call(r, || unsafe { sys::R_PreserveObject(all) })?;
     FLAGS.store(all, Ordering::Relaxed);
     Ok(())
-}
-
-/// The finalizer. Runs inside R's collector: calls nothing of R's that allocates.
-unsafe extern "C-unwind" fn drop_view(pointer: SEXP) {
-    // SAFETY: R passes the external pointer it was registered for.
-    let address = unsafe { sys::R_ExternalPtrAddr(pointer) };
-    if address.is_null() {
-        return;
-    }
-    // SAFETY: as above; a second call finds nothing.
-    unsafe { libR_sys::R_ClearExternalPtr(pointer) };
-    // SAFETY: `build` made it of a box, and this is its only end.
-    let view = unsafe { Box::from_raw(address.cast::<View>()) };
-    // A panic must not cross R's collector; there is nobody to tell.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(view)));
 }

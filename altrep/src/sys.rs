@@ -15,6 +15,17 @@ pub use libR_sys::{
     R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
 
+/// The numbers of all of R's types.
+pub const EVERY_TYPE: [u8; 26] = {
+    let mut types = [0; 26];
+    let mut i = 0;
+    while i < types.len() {
+        types[i] = i as u8;
+        i += 1;
+    }
+    types
+};
+
 /// A function that not every R has, by its name; null if this one has not.
 pub(crate) fn find(name: &CStr) -> *mut c_void {
     // SAFETY: a C string; R's library is loaded, and its symbols are found by all.

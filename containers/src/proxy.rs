@@ -3,7 +3,7 @@
 //! The one child is the proxy, the payload its origin: which package has the methods, and the class of the object.
 
 use cowshed_altrep::core::{Claim, Encoder, Node, NodeId, Opener, Shareable};
-use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, inventory, proxies, verbs};
+use cowshed_altrep::{Registration, Result, Session, Sexp, attributes, inventory, proxies, sys, verbs};
 
 struct Proxy;
 
@@ -16,7 +16,7 @@ impl Shareable<Session> for Proxy {
 
     fn kinds(&self) -> &'static [u8] {
         // An object may be of any of R's types.
-        const { &every_kind() }
+        &sys::EVERY_TYPE
     }
 
     fn claim(&self, session: &Session, x: Sexp) -> Claim {
@@ -34,9 +34,7 @@ impl Shareable<Session> for Proxy {
 
     fn open(&self, session: &Session, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let r = session.r;
-        let Some(child) = from.children(node).next() else {
-            return Err(from.bad(node, "it is a proxy of nothing").into());
-        };
+        let child = child(node, from)?;
         let origin = proxies::read_origin(r, node, from)?;
         let proxy = from.open(child)?;
         proxies::restore(r, proxy, origin)
@@ -44,9 +42,7 @@ impl Shareable<Session> for Proxy {
 
     fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let (proxy, origin) = proxies::proxy(session, original)?;
-        let Some(child) = from.children(node).next() else {
-            return Err(from.bad(node, "it is a proxy of nothing").into());
-        };
+        let child = child(node, from)?;
         let shared = from.replace(proxy, child)?;
         if !verbs::any_shared(session.r, shared)? {
             return Ok(original);
@@ -55,12 +51,7 @@ impl Shareable<Session> for Proxy {
     }
 }
 
-const fn every_kind() -> [u8; 26] {
-    let mut kinds = [0; 26];
-    let mut i = 0;
-    while i < kinds.len() {
-        kinds[i] = i as u8;
-        i += 1;
-    }
-    kinds
+/// The node of the proxy.
+fn child(node: NodeId, from: &Opener<'_, Session>) -> Result<NodeId> {
+    from.children(node).next().ok_or_else(|| from.bad(node, "it is a proxy of nothing").into())
 }
