@@ -92,6 +92,16 @@ pub(crate) fn grace(r: R) -> Duration {
     Duration::from_secs_f64(number(option(r, c"cowshed.grace")).unwrap_or(GRACE).min(86_400.0))
 }
 
+/// How many bytes the store may have in all; `None`: as many as there is room for.
+pub(crate) fn budget(r: R) -> Result<Option<u64>> {
+    let value = Sexp(option(r, c"cowshed.maxStore"));
+    if value.is_null() {
+        return Ok(None);
+    }
+    let bytes = number(value.0).ok_or_else(|| bad(r, c"cowshed.maxStore", "a number of bytes, or NULL", value))?;
+    Ok(Some(bytes as u64))
+}
+
 /// The directory the user wants segments in.
 pub(crate) fn store(r: R) -> SEXP {
     option(r, c"cowshed.store")

@@ -19,10 +19,16 @@ pub(crate) fn usual(r: R) -> Result<Store> {
         return within(r, wanted);
     }
     if let Some(store) = MEMORY.get() {
-        return Ok(store);
+        return budgeted(r, store);
     }
     let store = at(usual_store_path())?;
     MEMORY.set(Some(store));
+    budgeted(r, store)
+}
+
+/// Whoever may write to a store comes by here.
+fn budgeted(r: R, store: Store) -> Result<Store> {
+    store.set_budget(options::budget(r)?);
     Ok(store)
 }
 
@@ -39,7 +45,7 @@ pub(crate) fn within(r: R, directory: Sexp) -> Result<Store> {
         let why = format!(", that begins with / or ~, not '{}'; see normalizePath()", absolute.display());
         return Err(one(&why));
     }
-    at(&default_store_path(&absolute))
+    budgeted(r, at(&default_store_path(&absolute))?)
 }
 
 fn at(path: &Path) -> Result<Store> {

@@ -1,7 +1,7 @@
 //! What the R package's functions do, on R values: share, unshare, is.shared, the flags, and looking into the store.
 //! SharedObject() is in `blank`, what a shared vector says of itself in `properties`.
 
-use cowshed_core::{Flags, Listed, Mode, Opener, Store, Waiting, share as share_value};
+use cowshed_core::{Flags, Listed, Mode, Opener, Reported, Store, Waiting, share as share_value};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::is_vector;
@@ -290,9 +290,20 @@ pub fn usual_store(r: R) -> Result<Store> {
 /// It cannot be used.
 pub fn list_store(r: R) -> Result<Vec<Listed>> {
     let store = stores::usual(r)?;
-    store
-        .list()
-        .map_err(|e| Failure::new("store", format!("the store '{}' cannot be listed: {e}", store.path().display())))
+    store.list().map_err(unlistable(store))
+}
+
+/// The same, with who has it.
+///
+/// # Errors
+/// It cannot be used.
+pub fn report_store(r: R) -> Result<Vec<Reported>> {
+    let store = stores::usual(r)?;
+    store.report().map_err(unlistable(store))
+}
+
+fn unlistable(store: Store) -> impl Fn(std::io::Error) -> Failure {
+    move |e| Failure::new("store", format!("the store '{}' cannot be listed: {e}", store.path().display()))
 }
 
 /// An argument error, class `cowshed_error_argument`.

@@ -1,9 +1,9 @@
 //! What can go wrong, one enum a verb. A message says what failed, on which name and size, and what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::SegmentId;
+use crate::{SegmentId, sys};
 
 /// The class of an error, for a host that has classes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,18 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Not a page is left, for what this process must write there before it may hold anything.
+    #[error(
+        "no room in the store '{}' ({what}); remove shared objects you no longer need (rm(), gc()), enlarge it (docker run --shm-size, \
+         or mount -o remount,size=), or choose a directory with options(cowshed.store = )",
+        path.display()
+    )]
+    Full {
+        /// The store.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+    },
     /// Something is wrong with whose it is or what it is.
     #[error("the store '{}' is refused: {why}; remove it, or choose another directory with options(cowshed.store = )", path.display())]
     Refused {
@@ -99,6 +111,22 @@ pub enum CreateError {
         asked: u64,
         /// Bytes free.
         free: u64,
+    },
+    /// The budget that the user set for the store is spent.
+    #[error(
+        "no room for {asked} bytes in the store '{}': it holds {used} of the {budget} bytes that options(cowshed.maxStore = ) allows; \
+         remove shared objects you no longer need (rm(), gc(); sharedObjectReport() shows who holds what), or allow more",
+        path.display()
+    )]
+    Budget {
+        /// The store.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
+        /// Bytes in use.
+        used: u64,
+        /// Bytes allowed.
+        budget: u64,
     },
     /// A file may not be that large: `ulimit -f`, or a limit of the file system.
     #[error("{asked} bytes are more than a file in the store '{}' may have; raise this process's limit (ulimit -f)", path.display())]
@@ -150,8 +178,9 @@ pub enum CreateError {
 pub enum AttachError {
     /// No such name in the store.
     #[error(
-        "segment {id} is gone from the store '{}': its last holder let it go, or it was freed, before this process attached it; \
-         keep the shared object alive until every worker has it, or raise options(cowshed.grace = ) where the reference was made",
+        "segment {id} is gone from the store '{}': its last holder let it go, or it was freed, or had to give way in a full store, before this \
+         process attached it; keep the shared object alive until every worker has it, or raise options(cowshed.grace = ) where the \
+         reference was made",
         store.display()
     )]
     Gone {
@@ -302,9 +331,21 @@ pub enum DispatchError {
 }
 
 impl StoreError {
+    /// For a failed call on a store: it is full, or something else.
+    pub(crate) fn failed(path: &Path, what: &'static str, source: io::Error) -> StoreError {
+        let path = path.to_owned();
+        if sys::is_full(&source) {
+            return StoreError::Full { path, what };
+        }
+        StoreError::Unusable { path, what, source }
+    }
+
     /// Its class.
     pub const fn kind(&self) -> Kind {
-        Kind::Store
+        match self {
+            StoreError::Full { .. } => Kind::Full,
+            _ => Kind::Store,
+        }
     }
 }
 
@@ -312,8 +353,9 @@ impl CreateError {
     /// Its class.
     pub const fn kind(&self) -> Kind {
         match self {
-            CreateError::Full { .. } | CreateError::FileSize { .. } => Kind::Full,
-            CreateError::Write { .. } | CreateError::Spent | CreateError::Store(_) => Kind::Store,
+            CreateError::Full { .. } | CreateError::Budget { .. } | CreateError::FileSize { .. } => Kind::Full,
+            CreateError::Write { .. } | CreateError::Spent => Kind::Store,
+            CreateError::Store(e) => e.kind(),
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,
         }
@@ -338,7 +380,8 @@ impl AttachError {
             AttachError::Gone { .. } => Kind::Gone,
             AttachError::Format { source: FormatError::Version { .. } | FormatError::ByteOrder, .. } => Kind::Version,
             AttachError::Format { .. } => Kind::Corrupt,
-            AttachError::Io { .. } | AttachError::Store(_) => Kind::Store,
+            AttachError::Io { .. } => Kind::Store,
+            AttachError::Store(e) => e.kind(),
         }
     }
 }

@@ -45,4 +45,6 @@ pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use open::{Opener, open};
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer};
-pub use store::{Listed, Store, Waiting, check_memory_name, default_store_path, usual_store_path, when_full};
+pub use store::{
+    About, Listed, Reported, Store, Waiting, check_memory_name, default_store_path, usual_store_path, when_full,
+};

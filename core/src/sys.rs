@@ -162,6 +162,12 @@ pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(s.f_bavail.saturating_mul(s.f_frsize))
 }
 
+/// Bytes the file system of `dir` has in all.
+pub(crate) fn capacity(dir: &Path) -> io::Result<u64> {
+    let s = rustix::fs::statvfs(dir)?;
+    Ok(s.f_blocks.saturating_mul(s.f_frsize))
+}
+
 /// Writes all of it: `pwrite`, which tells a full store by an error where a mapping would by SIGBUS.
 pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     let _quiet = NoFileSizeSignal::new();
@@ -169,9 +175,14 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     file.write_all_at(bytes, at)
 }
 
+/// Whether a write failed because a file may not be that large. No room made elsewhere helps it.
+pub(crate) fn is_too_large(e: &io::Error) -> bool {
+    e.raw_os_error() == Some(libc::EFBIG)
+}
+
 /// Whether a write failed for want of room.
 pub(crate) fn is_full(e: &io::Error) -> bool {
-    let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM];
+    let full = [libc::ENOSPC, libc::EDQUOT, libc::ENOMEM];
     e.raw_os_error().is_some_and(|e| full.contains(&e))
 }
 

@@ -1,17 +1,16 @@
 //! Laws of every backing, written once: what is sealed reads back, payloads lie as the format says, a failure leaves nothing.
 //!
-//! Below them what only a store can do wrong: run full.
+//! Below them what only a store does: small segments wait there for their names.
 
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
 use std::sync::Arc;
 
-use cowshed_core::fake::{Fake, FakeError};
+use cowshed_core::fake::FakeError;
 use cowshed_core::{
-    Backing, Claim, CreateError, DispatchError, Encoder, Flags, Heap, Host, Kind, Mode, Node, NodeId, Opener, Registry,
-    Segment, Shareable, Store, Waiting, open, share,
+    Backing, Claim, DispatchError, Encoder, Flags, Heap, Host, Kind, Mode, Node, NodeId, Opener, Registry, Segment,
+    Shareable, Store, Waiting, open, share,
 };
 use support::{Dice, Dir, SmallDisk};
 
@@ -453,29 +452,6 @@ laws!(memory, Shed::new(Dir::memory()), store, Shed::again, Shed::left, Shed::fi
 laws!(waiting, Patient::new(), waiting, Patient::again, Patient::left, Patient::file);
 laws!(disk, Shed::new(Dir::disk()), store, Shed::again, Shed::left, Shed::file);
 
-fn free_bytes(path: &Path) -> u64 {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: zero bytes are a valid statvfs.
-    let mut s: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the string is terminated, and both live over the call.
-    assert_eq!(unsafe { libc::statvfs(path.as_ptr(), &mut s) }, 0);
-    s.f_bavail * s.f_frsize
-}
-
-/// `len` bytes as one payload, and as payloads of 1,000 bytes.
-fn large_and_small(len: usize) -> [(Fake, cowshed_core::fake::Value); 2] {
-    let (a, b) = (Fake::default(), Fake::default());
-    let large = a.numbers(&vec![1.0; len / 8]);
-    let parts: Vec<_> = (0..len / 1000).map(|_| b.numbers(&[1.0; 125])).collect();
-    let small = b.list(&parts);
-    [(a, large), (b, small)]
-}
-
-fn share_fake(store: &Store, host: &Fake, value: cowshed_core::fake::Value) -> Result<Arc<Segment>, FakeError> {
-    share(host, cowshed_core::fake::registry(), store, value, Flags::default())
-}
-
 #[test]
 fn a_small_frozen_segment_waits_and_is_named_when_it_is_sent_listed_or_asked() {
     let patient = Patient::new();
@@ -504,7 +480,7 @@ fn a_segment_that_waits_in_a_full_store_stays_readable_and_is_named_once_there_i
     let host = Bytes::default();
     let segment = write(&Waiting(store), &host, host.add(Thing::Bytes(noise(9000, 1))), Flags::default()).unwrap();
     let ballast = disk.path().join("ballast");
-    std::fs::write(&ballast, vec![1; free_bytes(disk.path()) as usize]).unwrap();
+    std::fs::write(&ballast, vec![1; disk.free_bytes() as usize]).unwrap();
     assert!(!store.named(&segment));
     assert!(store.export(&segment, std::time::Duration::from_secs(60)).unwrap().is_none());
     assert_eq!(support::segments(&disk.store()).len(), 0);
@@ -512,171 +488,4 @@ fn a_segment_that_waits_in_a_full_store_stays_readable_and_is_named_once_there_i
     std::fs::remove_file(ballast).unwrap();
     assert!(store.named(&segment));
     assert_eq!(support::segments(&disk.store()), [segment.id().to_string()]);
-}
-
-#[test]
-fn a_full_store_is_an_error_that_tells_sizes_and_leaves_nothing() {
-    let Some(disk) = SmallDisk::mount(1024) else { return };
-    let store = Store::open(&disk.store()).unwrap();
-    let free = free_bytes(disk.path());
-    for (host, value) in large_and_small(2 << 20) {
-        let error = share_fake(&store, &host, value).unwrap_err();
-        let text = error.to_string();
-        let FakeError::Create(CreateError::Full { path, asked, free: told }) = error else { panic!("{error}") };
-        assert_eq!(path, disk.store());
-        assert!(asked > 0 && told <= 1 << 20, "{text}");
-        assert!(text.contains(&format!("no room for {asked} bytes")) && text.contains("rm()"), "{text}");
-        assert_eq!(support::segments(&disk.store()).len(), 0);
-    }
-    assert_eq!(free_bytes(disk.path()), free, "every page was given back");
-    // And the next one that fits is shared.
-    let host = Fake::default();
-    share_fake(&store, &host, host.numbers(&[1.0; 1000])).unwrap();
-}
-
-#[test]
-fn a_store_with_any_few_pages_left_shares_or_says_that_it_is_full() {
-    // With a page for the segment and none for the ledger the error used to be that the store cannot be used, which is another class
-    // and another remedy.
-    for pages in 0..6u64 {
-        let Some(disk) = SmallDisk::mount(256) else { return };
-        let store = Store::open(&disk.store()).unwrap();
-        std::fs::write(disk.path().join("ballast"), vec![1; (free_bytes(disk.path()) - pages * 4096) as usize])
-            .unwrap();
-        assert_eq!(free_bytes(disk.path()), pages * 4096);
-        let host = Fake::default();
-        match share_fake(&store, &host, host.numbers(&[1.0, 2.0])) {
-            Ok(_) => assert!(pages >= 2, "{pages} pages"),
-            Err(e) => {
-                assert_eq!(e.kind(), Some(Kind::Full), "{pages} pages: {e}");
-                assert!(pages < 4, "{pages} pages: {e}");
-                assert_eq!(support::segments(&disk.store()).len(), 0);
-            }
-        }
-        store.sweep();
-        assert_eq!(support::segments(&disk.store()).len(), 0);
-        std::fs::remove_file(disk.path().join("ballast")).unwrap();
-        share_fake(&store, &host, host.numbers(&[1.0, 2.0])).unwrap();
-    }
-}
-
-#[test]
-fn a_store_full_of_what_nobody_holds_makes_room_for_small_objects_too() {
-    // Only payloads from 32 KiB up used to sweep before they gave up.
-    let Some(disk) = SmallDisk::mount(1024) else { return };
-    let store = Store::open(&disk.store()).unwrap();
-    let host = Fake::default();
-    let value = host.numbers(&[1.0; 1000]);
-    // The store has just been swept, so the next share will not do it by itself.
-    drop(share_fake(&store, &host, value));
-    let mut idle = 0;
-    while std::fs::write(disk.store().join("segments").join(format!("{idle:032x}")), [0; 8192]).is_ok() {
-        idle += 1;
-    }
-    assert!(idle > 100);
-    for _ in 0..20 {
-        share_fake(&store, &host, value).unwrap();
-    }
-}
-
-#[test]
-fn a_file_size_limit_is_a_full_store_not_a_death() {
-    const ME: &str = "a_file_size_limit_is_a_full_store_not_a_death";
-    if !support::is_role(ME) {
-        return support::in_a_process_of_its_own(ME, || support::limit(libc::RLIMIT_FSIZE, 100_000));
-    }
-    let dir = Dir::memory();
-    let store = Store::open(&dir.store()).unwrap();
-    for (host, value) in large_and_small(1 << 20) {
-        let error = share_fake(&store, &host, value).unwrap_err();
-        assert_eq!(error.kind(), Some(Kind::Full), "{error}");
-        assert_eq!(support::segments(&dir.store()).len(), 0);
-    }
-    let host = Fake::default();
-    share_fake(&store, &host, host.numbers(&[1.0; 100])).unwrap();
-}
-
-#[test]
-fn a_ledger_over_the_file_size_limit_is_an_error_not_a_death() {
-    // The ledger was written without heeding the limit: SIGXFSZ killed the process at its 1,021st object.
-    const ME: &str = "a_ledger_over_the_file_size_limit_is_an_error_not_a_death";
-    if !support::is_role(ME) {
-        return support::in_a_process_of_its_own(ME, || support::limit(libc::RLIMIT_FSIZE, 8192));
-    }
-    let dir = Dir::memory();
-    let store = Store::open(&dir.store()).unwrap();
-    let host = Fake::default();
-    let value = host.numbers(&[1.0]);
-    let mut held = Vec::new();
-    let error = loop {
-        match share_fake(&store, &host, value) {
-            Ok(segment) => held.push(segment),
-            Err(e) => break e,
-        }
-        assert!(held.len() < 1000, "a ledger of 8,192 bytes names 508 segments");
-    };
-    assert_eq!(error.kind(), Some(Kind::Full), "{error}");
-    assert_eq!(support::segments(&dir.store()).len(), held.len());
-    // What is held is intact, and there is room again when one goes.
-    held.pop();
-    share_fake(&store, &host, value).unwrap();
-    assert!(held.iter().all(|s| s.header().node_count == 1));
-}
-
-#[test]
-fn threads_that_meet_the_file_size_limit_together_live() {
-    // The signal used to be ignored for the whole process and then restored: whoever restored it first let the others die.
-    const ME: &str = "threads_that_meet_the_file_size_limit_together_live";
-    if !support::is_role(ME) {
-        return support::in_a_process_of_its_own(ME, || support::limit(libc::RLIMIT_FSIZE, 100_000));
-    }
-    let dir = Dir::memory();
-    let store = Store::open(&dir.store()).unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let host = Fake::default();
-                let value = host.numbers(&[1.0; 20_000]);
-                for _ in 0..500 {
-                    assert_eq!(share_fake(&store, &host, value).unwrap_err().kind(), Some(Kind::Full));
-                }
-            });
-        }
-    });
-    // Outside of a write the signal is what it was: deadly.
-    // SAFETY: asks for the disposition, sets nothing.
-    let disposition = unsafe {
-        let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGXFSZ, std::ptr::null(), &mut now);
-        now.sa_sigaction
-    };
-    assert_eq!(disposition, libc::SIG_DFL);
-    assert_eq!(support::segments(&dir.store()).len(), 0);
-}
-
-#[test]
-fn a_quota_of_open_files_is_an_error_that_leaves_nothing() {
-    const ME: &str = "a_quota_of_open_files_is_an_error_that_leaves_nothing";
-    if !support::is_role(ME) {
-        return support::in_a_process_of_its_own(ME, || support::limit(libc::RLIMIT_NOFILE, 24));
-    }
-    let dir = Dir::memory();
-    let store = Store::open(&dir.store()).unwrap();
-    let host = Fake::default();
-    let value = host.numbers(&[1.0]);
-    drop(share_fake(&store, &host, value).unwrap());
-    let mut hogs = Vec::new();
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        hogs.push(file);
-    }
-    for left in 0..8 {
-        if let Err(error) = share_fake(&store, &host, value) {
-            assert!(matches!(error.kind(), Some(Kind::Store | Kind::Memory)), "{left} left: {error}");
-        }
-        hogs.pop();
-    }
-    drop(hogs);
-    share_fake(&store, &host, value).unwrap();
-    store.sweep();
-    assert_eq!(support::segments(&dir.store()).len(), 0);
 }

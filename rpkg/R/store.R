@@ -47,6 +47,53 @@ row_number <- function(x, argument, usual) {
   x
 }
 
+#' Who holds what in shared memory
+#'
+#' A row for each segment of the store [share()] would use now: what is in it, who holds it, and why it is still there.
+#'
+#' @return A data frame, the oldest segment first, with the columns
+#'
+#'   | column | |
+#'   |---|---|
+#'   | `Id` | as in [listSharedObjects()] |
+#'   | `size` | bytes of its file |
+#'   | `type` | of what was shared: a type of R's vectors, `"list"`, `"environment"` and so on, or the name of another package's strategy ([sharePlugins()]) |
+#'   | `length` | its elements |
+#'   | `state` | `"held"`: by living processes. `"in flight"`: nobody holds it, and a reference that was sent can still be attached. `"freed"`: [freeSharedMemory()] took its name away; its memory returns when the last holder lets go. `"idle"`: neither, the next cleaning removes it. |
+#'   | `holders` | how many processes hold it |
+#'   | `heldBy` | their process ids, separated by spaces |
+#'   | `inFlight` | references that were sent and not attached yet; 65 stands for more than 64 |
+#'   | `age` | seconds since it was made |
+#'   | `owner` | the id of the process that made it; it may have ended |
+#'
+#'   `type`, `length` and `owner` are `NA` for what was freed, and for a file that is damaged. Process ids of another container are those it
+#'   has there.
+#' @section Errors: `cowshed_error_store` if the store cannot be used.
+#' @seealso [listSharedObjects()], [freeSharedMemory()]
+#' @examples
+#' x <- share(rnorm(1000))
+#' bytes <- serialize(x, NULL)
+#' sharedObjectReport()
+#' @export
+sharedObjectReport <- function() {
+  all <- .Call(cs_report_store)
+  known <- all$strategy != ""
+  holders <- lengths(all$holders)
+  in_flight <- as.integer(all$in_flight + all$more_in_flight)
+  data.frame(
+    Id = ifelse(all$name == "", all$id, all$name),
+    size = all$size,
+    type = ifelse(known, sub("^r[.]", "", all$strategy), NA_character_),
+    length = ifelse(known, all$length, NA_real_),
+    state = ifelse(all$freed == 1, "freed", ifelse(holders > 0L, "held", ifelse(in_flight > 0L, "in flight", "idle"))),
+    holders = holders,
+    heldBy = vapply(all$holders, function(pids) paste(format(pids, scientific = FALSE, trim = TRUE), collapse = " "), ""),
+    inFlight = in_flight,
+    age = pmax(0, round(as.numeric(Sys.time()) - all$created)),
+    owner = as.integer(all$pid)
+  )
+}
+
 #' @rdname listSharedObjects
 #' @export
 pruneSharedObjects <- function() invisible(.Call(cs_sweep))

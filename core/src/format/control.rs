@@ -44,6 +44,12 @@ impl Control {
         (slots, runs(u64_at(&self.0, OVERFLOW_AT), now))
     }
 
+    /// When the last of the references in flight at `now` ends; `None` if there is none.
+    pub(crate) fn last_end(&self, now: u64) -> Option<u64> {
+        let slots = (0..TICKET_SLOTS).map(|i| self.slot(i)).filter(|(bits, _)| *bits != 0).map(|(_, until)| until);
+        slots.chain([u64_at(&self.0, OVERFLOW_AT)]).filter(|&until| runs(until, now)).max()
+    }
+
     /// Adds a ticket that ends at `until`, or a day from now if that is later: no more is believed. A slot that is free or whose time ended takes it; else the overflow time does.
     pub(crate) fn add(&mut self, ticket: Ticket, now: u64, until: u64) -> Patch {
         let until = until.min(now.saturating_add(FAR));

@@ -54,6 +54,7 @@ pub struct Segment {
 
 impl Segment {
     pub(crate) fn new(header: Header, table: Table, bytes: Bytes, lease: Option<Lease>) -> Self {
+        lease.iter().for_each(|lease| lease.weigh(header.file_len));
         Segment { header, table, bytes, lease }
     }
 

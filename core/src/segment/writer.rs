@@ -110,7 +110,7 @@ impl Writer {
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<(), CreateError> {
         self.store
-            .with_room(|| sys::write_at(self.file(), bytes, at))
+            .with_room(bytes.len() as u64, || sys::write_at(self.file(), bytes, at))
             .map_err(|e| self.store.write_failed(e, bytes.len() as u64))
     }
 
@@ -157,7 +157,7 @@ impl Sink for Writer {
     fn begin(&mut self, len: u64) -> Result<Payload, CreateError> {
         let payload = place(self.end(), len);
         if len >= LARGE {
-            self.store.ensure_room(len)?;
+            self.store.ensure_room(len, self.end())?;
         }
         if len > 0 {
             self.pad_to(payload.offset);

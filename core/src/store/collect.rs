@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::control::Locked;
 use super::{Store, fork, ledger};
-use crate::{Header, SegmentId, sys};
+use crate::{SegmentId, sys};
 
 /// Small segments given up wait until there are this many.
 pub(super) const BATCH: usize = 64;
@@ -24,22 +24,10 @@ pub(super) fn at_once(len: u64) -> bool {
     len >= LARGE
 }
 
-/// A segment as a listing shows it.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// Its id.
-    pub id: SegmentId,
-    /// Bytes of its file.
-    pub size: u64,
-    /// Its name, if it is memory with one.
-    pub name: Option<String>,
-    /// Its header, if its bytes can be believed.
-    pub header: Option<Header>,
-}
-
 impl Store {
-    /// Collects what waits, and sweeps if that was long ago. Called from share and attach.
+    /// Asks the host what it still needs, if that is much; collects what waits, and sweeps if that was long ago. Called from share and attach.
     pub(super) fn tidy(&self) {
+        self.lighten();
         let now = sys::now();
         // Another thread may have swept since.
         let mut state = self.0.state.lock();
@@ -167,28 +155,8 @@ impl Store {
         }
     }
 
-    fn unlink(&self, id: SegmentId) -> bool {
+    pub(super) fn unlink(&self, id: SegmentId) -> bool {
         std::fs::remove_file(self.segment_path(id)).is_ok()
-    }
-
-    /// What the store has, after collecting, and after naming what waits in this process.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
-        self.name_waiting();
-        self.sweep();
-        let mut listed = Vec::new();
-        for id in names(&self.0.segments)? {
-            let Ok(file) = sys::open(&self.segment_path(id), false) else { continue };
-            let size = file.metadata()?.len();
-            let (name, header) = match super::read::read_whole(&file, id) {
-                Ok((header, table)) => (super::memory::name(&file, &table), Some(header)),
-                Err(_) => (None, None),
-            };
-            listed.push(Listed { id, size, name, header });
-        }
-        Ok(listed)
     }
 
     /// The end of this process: nothing is held any more.
@@ -223,7 +191,7 @@ enum Idle {
 }
 
 /// Ids of a directory; none if somebody removed it. A dotted file whose maker died (its lock is free) is removed on the way.
-fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
+pub(super) fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
     let mut ids = HashSet::new();
     let entries = match std::fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -31,9 +31,7 @@ impl Locked {
     }
 
     pub(super) fn control(&self) -> io::Result<Control> {
-        let mut bytes = [0; (DATA_AT - CONTROL_AT) as usize];
-        self.0.read_exact_at(&mut bytes, CONTROL_AT)?;
-        Ok(Control::from_bytes(bytes))
+        read(&self.0)
     }
 
     /// Adds a ticket.
@@ -55,4 +53,11 @@ impl Locked {
     fn apply(&self, patches: [Option<crate::format::Patch>; 2]) -> io::Result<()> {
         patches.into_iter().flatten().try_for_each(|(at, bytes)| sys::write_at(&self.0, &bytes, CONTROL_AT + at))
     }
+}
+
+/// As it is; without the lock, a change that another process makes may be half there.
+pub(super) fn read(file: &File) -> io::Result<Control> {
+    let mut bytes = [0; (DATA_AT - CONTROL_AT) as usize];
+    file.read_exact_at(&mut bytes, CONTROL_AT)?;
+    Ok(Control::from_bytes(bytes))
 }

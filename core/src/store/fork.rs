@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
+use super::ledger::Ledger;
 use super::{State, Store};
 use crate::lock::Lock;
 use crate::segment::{DraftsHeld, drafts_before_fork};
@@ -103,6 +104,7 @@ extern "C" fn child() {
     // What the parent had still to collect, the parent collects.
     after(|state| {
         state.ledger = state.childs.take();
+        state.ledger.iter().for_each(Ledger::sign);
         state.pending.clear();
         state.waiting.clear();
     });

@@ -1,6 +1,7 @@
 //! The list of segments a process holds, in a file whose lock dies with the process.
 //!
-//! - Slots of 16 bytes from byte 64 on: an id, or zero. Written with `pwrite` by its process alone; a store wiped or full cannot be SIGBUS.
+//! - Slots of 32 bytes from byte 64 on: an id, or zero; then, for people who look, bytes of the segment and when it was made. Written with
+//!   `pwrite` by its process alone; a store wiped or full cannot be SIGBUS.
 //! - Born locked: a ledger that can be seen and locked belongs to the dead.
 //! - Dropping one closes it, no more: in a forked child the same file description is the parent's.
 
@@ -14,12 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fork::Step;
 use crate::sys::{self, Unnamed};
-use crate::{SegmentId, StoreError};
+use crate::{Header, SegmentId, StoreError};
 
 /// Slots begin here; before them lie the magic bytes and the pid, for people who look.
 const SLOTS_AT: u64 = 64;
-const SLOT: usize = 16;
+const SLOT: usize = 32;
 const MAGIC: &[u8; 8] = b"cowledg\n";
+/// The pid, four bytes.
+const PID_AT: usize = 8;
 /// A ledger grows by pages.
 const PAGE: usize = 4096;
 
@@ -36,16 +39,49 @@ pub(super) struct Ledger {
     /// Which of the ledgers of this process.
     number: u64,
     /// What the file says; zero is free.
-    slots: Vec<SegmentId>,
+    slots: Vec<Entry>,
     free: Vec<u32>,
 }
 
-const FREE: SegmentId = SegmentId::from_bytes([0; 16]);
+/// A segment that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: SegmentId,
+    /// Bytes of its file.
+    pub(super) len: u64,
+    /// When it was made, in seconds since 1970.
+    pub(super) created: u64,
+}
+
+const FREE: Entry = Entry { id: SegmentId::from_bytes([0; 16]), len: 0, created: 0 };
+
+impl Entry {
+    pub(super) fn of(header: &Header) -> Entry {
+        Entry { id: header.id, len: header.file_len, created: header.created }
+    }
+
+    fn bytes(&self) -> [u8; SLOT] {
+        let mut bytes = [0; SLOT];
+        bytes[..16].copy_from_slice(&self.id.bytes());
+        bytes[16..24].copy_from_slice(&self.len.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.created.to_le_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Entry {
+        let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        Entry { id: id_in(bytes), len: number(16), created: number(24) }
+    }
+}
+
+fn id_in(slot: &[u8]) -> SegmentId {
+    SegmentId::from_bytes(slot[..16].try_into().expect("16 bytes"))
+}
 
 impl Ledger {
     /// A new one in `dir`, the ledgers of the store at `store`.
     pub(super) fn create(store: &Path, dir: &Path) -> Result<Ledger, StoreError> {
-        let unusable = |source| StoreError::Unusable { path: store.to_owned(), what: "making a ledger", source };
+        let unusable = |source| StoreError::failed(store, "making a ledger", source);
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let ledger = Self::born_locked(dir, number, Vec::new()).map_err(unusable)?;
@@ -68,14 +104,20 @@ impl Ledger {
         Ok(twin)
     }
 
-    fn born_locked(dir: &Path, number: u64, slots: Vec<SegmentId>) -> io::Result<Ledger> {
+    /// Writes this process into a ledger that its parent made for it.
+    pub(super) fn sign(&self) {
+        // Nothing to do about a failure: it is for people who look.
+        let _ = sys::write_at(&self.file, &std::process::id().to_le_bytes(), PID_AT as u64);
+    }
+
+    fn born_locked(dir: &Path, number: u64, slots: Vec<Entry>) -> io::Result<Ledger> {
         let unnamed = Unnamed::create(dir)?;
         sys::lock_exclusive(unnamed.file())?;
         let mut bytes = vec![0u8; (SLOTS_AT as usize + slots.len() * SLOT).next_multiple_of(PAGE)];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&std::process::id().to_le_bytes());
-        for (place, id) in bytes[SLOTS_AT as usize..].chunks_exact_mut(SLOT).zip(&slots) {
-            place.copy_from_slice(&id.bytes());
+        bytes[PID_AT..PID_AT + 4].copy_from_slice(&std::process::id().to_le_bytes());
+        for (place, entry) in bytes[SLOTS_AT as usize..].chunks_exact_mut(SLOT).zip(&slots) {
+            place.copy_from_slice(&entry.bytes());
         }
         sys::write_at(unnamed.file(), &bytes, 0)?;
         let path = dir.join(SegmentId::random().to_string());
@@ -91,7 +133,7 @@ impl Ledger {
     }
 
     /// Names a segment.
-    pub(super) fn enter(&mut self, id: SegmentId) -> io::Result<Slot> {
+    pub(super) fn enter(&mut self, entry: Entry) -> io::Result<Slot> {
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
@@ -103,7 +145,7 @@ impl Ledger {
                 self.free.pop().expect("just grown")
             }
         };
-        if let Err(e) = self.write(place, id) {
+        if let Err(e) = self.write(place, entry) {
             self.free.push(place);
             return Err(e);
         }
@@ -120,9 +162,9 @@ impl Ledger {
         self.free.push(slot.place);
     }
 
-    fn write(&mut self, place: u32, id: SegmentId) -> io::Result<()> {
-        sys::write_at(&self.file, &id.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
-        self.slots[place as usize] = id;
+    fn write(&mut self, place: u32, entry: Entry) -> io::Result<()> {
+        sys::write_at(&self.file, &entry.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
+        self.slots[place as usize] = entry;
         Ok(())
     }
 
@@ -146,14 +188,21 @@ pub(super) struct Scanned {
 }
 
 /// Every id that a living process names.
+pub(super) fn scan(dir: &Path, step: &Step) -> io::Result<Scanned> {
+    let mut held = HashSet::new();
+    let dead_left = each_living(dir, step, |ledger| held.extend(ledger.ids()))?;
+    Ok(Scanned { held, dead_left })
+}
+
+/// Looks at the ledger of every living process. Whether ledgers of the dead are still there, because somebody else was listing.
 ///
 /// Lists again until no new ledger appears: a forked child's is linked before its parent withdraws anything, so whoever saw the parent's
 /// without an id sees the child's in the next listing. No ledger vanishes amid the listings: those of the dead are removed after them, and
 /// only while nobody lists.
 ///
 /// A step (`_step`), because a child forked amid it would inherit the directory's lock and keep it.
-pub(super) fn scan(dir: &Path, _step: &Step) -> io::Result<Scanned> {
-    let (mut seen, mut held, mut dead) = (HashSet::new(), HashSet::new(), Vec::new());
+pub(super) fn each_living(dir: &Path, _step: &Step, mut look: impl FnMut(&Living)) -> io::Result<bool> {
+    let (mut seen, mut dead) = (HashSet::new(), Vec::new());
     let listing = sys::open_dir(dir)?;
     sys::lock_shared(&listing)?;
     loop {
@@ -167,8 +216,10 @@ pub(super) fn scan(dir: &Path, _step: &Step) -> io::Result<Scanned> {
             }
             news = true;
             let path = dir.join(&name);
-            if !read(&path, &mut held)? {
-                dead.push(path);
+            match read(&path)? {
+                Found::Living(ledger) => look(&ledger),
+                Found::Dead => dead.push(path),
+                Found::Gone => {}
             }
             seen.insert(name);
         }
@@ -178,7 +229,7 @@ pub(super) fn scan(dir: &Path, _step: &Step) -> io::Result<Scanned> {
     }
     sys::unlock(&listing);
     if dead.is_empty() {
-        return Ok(Scanned { held, dead_left: false });
+        return Ok(false);
     }
     let alone = sys::try_lock(&listing, true)?;
     if alone {
@@ -188,7 +239,7 @@ pub(super) fn scan(dir: &Path, _step: &Step) -> io::Result<Scanned> {
         }
         sys::unlock(&listing);
     }
-    Ok(Scanned { held, dead_left: !alone })
+    Ok(!alone)
 }
 
 /// Other things that lie there say nothing of who holds what, and must not keep everybody from collecting.
@@ -196,21 +247,48 @@ fn is_ledger(name: &OsStr) -> bool {
     name.to_str().is_some_and(|n| SegmentId::parse(n.strip_prefix('.').unwrap_or(n)).is_some())
 }
 
-/// Adds what a ledger names; false if its process is dead.
-fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<bool> {
+/// The ledger of a living process, as it was when it was read.
+pub(super) struct Living(Vec<u8>);
+
+impl Living {
+    fn slots(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.get(SLOTS_AT as usize..).unwrap_or(&[]).chunks_exact(SLOT)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = SegmentId> {
+        self.slots().map(id_in).filter(|id| !id.is_zero())
+    }
+
+    /// What its process holds.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.slots().map(Entry::read).filter(|entry| !entry.id.is_zero())
+    }
+
+    /// Its process, by the number it has in its own pid space: for people, never to tell who lives.
+    pub(super) fn pid(&self) -> u32 {
+        self.0.get(PID_AT..PID_AT + 4).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("4 bytes")))
+    }
+}
+
+enum Found {
+    Living(Living),
+    Dead,
+    Gone,
+}
+
+fn read(path: &Path) -> io::Result<Found> {
     let file = match sys::open(path, false) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
         other => other?,
     };
     if sys::try_lock(&file, false)? {
         sys::unlock(&file);
-        return Ok(false);
+        return Ok(Found::Dead);
     }
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     let n = read_up_to(&file, &mut bytes)?;
-    let slots = bytes[..n].get(SLOTS_AT as usize..).unwrap_or(&[]).chunks_exact(SLOT);
-    held.extend(slots.map(|s| SegmentId::from_bytes(s.try_into().expect("a slot"))).filter(|id| *id != FREE));
-    Ok(true)
+    bytes.truncate(n);
+    Ok(Found::Living(Living(bytes)))
 }
 
 /// As many bytes as there are: its process may be writing.

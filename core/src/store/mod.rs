@@ -3,7 +3,8 @@
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
 //!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared,
-//!   `read` checks what attach found, `room` is made when there is none.
+//!   `read` checks what attach found, `room` is made when there is none, if need be by `press`; `weight` asks the host now and then what it
+//!   still needs.
 //! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
@@ -12,22 +13,26 @@ mod control;
 mod dir;
 mod fork;
 mod ledger;
+mod listing;
 mod memory;
+mod press;
 mod read;
 mod room;
 mod waiting;
+mod weight;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use memmap2::MmapMut;
 
-pub use collect::Listed;
 pub use dir::{default_store_path, usual_store_path};
+pub use listing::{About, Listed, Reported};
 pub use memory::check_memory_name;
 pub use room::when_full;
 pub use waiting::Waiting;
@@ -37,8 +42,9 @@ use crate::segment::{Backing, Bytes, Finished, Segment, Writer};
 use crate::sys::Unnamed;
 use crate::{AttachError, CreateError, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
-use ledger::{Ledger, Slot};
+use ledger::{Entry, Ledger, Slot};
 use read::{ONE_READ, Unread, read, table_of};
+use weight::Weight;
 
 /// A directory of segments. Cheap to copy; opened once per process and path, for the process's life.
 #[derive(Clone, Copy)]
@@ -48,6 +54,9 @@ struct Inner {
     path: PathBuf,
     segments: PathBuf,
     ledgers: PathBuf,
+    /// Bytes its files may have; `u64::MAX` for any number.
+    budget: AtomicU64,
+    weight: Weight,
     state: Lock<State>,
 }
 
@@ -69,7 +78,8 @@ struct State {
 /// A segment that is open in this process.
 struct Live {
     segment: Weak<Segment>,
-    /// Where the ledger names it.
+    /// What the ledger says of it, and where.
+    entry: Entry,
     slot: Slot,
     /// The ticket last taken back: all references of one message have the same.
     claimed: Option<Ticket>,
@@ -109,6 +119,8 @@ impl Store {
         let inner = Inner {
             segments: path.join(dir::SEGMENTS),
             ledgers: path.join(dir::LEDGERS),
+            budget: AtomicU64::new(u64::MAX),
+            weight: Weight::new(sys::capacity(&path).unwrap_or(u64::MAX)),
             path,
             state: Lock::default(),
         };
@@ -144,19 +156,19 @@ impl Store {
         self.0.segments.join(id.to_string())
     }
 
-    /// Writes `id` into this process's ledger, which is made on first use, and again if the store was wiped.
-    fn enter(&self, state: &mut State, id: SegmentId) -> Result<Slot, StoreError> {
-        let unusable = |source| StoreError::Unusable { path: self.0.path.clone(), what: "writing a ledger", source };
+    /// Writes a segment into this process's ledger, which is made on first use, and again if the store was wiped.
+    fn enter(&self, state: &mut State, entry: Entry) -> Result<Slot, StoreError> {
+        let unusable = |source| StoreError::failed(&self.0.path, "writing a ledger", source);
         if state.ledger.as_ref().is_none_or(Ledger::is_wiped) {
             dir::prepare(&self.0.path)?;
             let mut ledger = Ledger::create(&self.0.path, &self.0.ledgers)?;
-            for (id, live) in &mut state.live {
-                live.slot = ledger.enter(*id).map_err(unusable)?;
+            for live in state.live.values_mut() {
+                live.slot = ledger.enter(live.entry).map_err(unusable)?;
             }
             state.ledger = Some(ledger);
         }
         let ledger = state.ledger.as_mut().expect("made above");
-        ledger.enter(id).map_err(unusable)
+        ledger.enter(entry).map_err(unusable)
     }
 
     /// Gives a finished file its name: publish, then link. `draft`: the mapping that serves it in this process already, and where in the
@@ -178,8 +190,11 @@ impl Store {
                 source,
             })?),
         };
-        let (mut state, slot) = self.enter_with_room(id).map_err(|e| match e {
-            StoreError::Unusable { source, .. } if sys::is_full(&source) => self.write_failed(source, len),
+        self.ensure_budget(len)?;
+        let entry = Entry::of(&header);
+        let (mut state, slot) = self.enter_with_room(entry).map_err(|e| match e {
+            StoreError::Full { .. } => self.full(len),
+            StoreError::Unusable { source, .. } if sys::is_too_large(&source) => self.write_failed(source, len),
             other => other.into(),
         })?;
         let inode = self.link(&mut state, slot, id, file, named).map_err(|e| self.write_failed(e, len))?;
@@ -196,7 +211,7 @@ impl Store {
         };
         let lease = Lease { store: *self, slot: slot.into(), maker: true, forks: fork::count(), inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
-        state.live.insert(id, Live { segment: Arc::downgrade(&segment), slot, claimed: None });
+        state.live.insert(id, Live { segment: Arc::downgrade(&segment), entry, slot, claimed: None });
         drop(state);
         self.tidy();
         Ok(segment)
@@ -226,7 +241,7 @@ impl Store {
 
     /// A file for a segment.
     pub(crate) fn unnamed_file(&self) -> Result<Unnamed, CreateError> {
-        let unnamed = || self.with_room(|| Unnamed::create(&self.0.segments));
+        let unnamed = || self.with_room(1, || Unnamed::create(&self.0.segments));
         match unnamed() {
             // The store was wiped under us.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -279,10 +294,11 @@ impl Store {
             Unread::Io(source) => io("reading")(source),
             Unread::Map(source) => io("mapping")(source),
         })?;
-        let (mut state, slot) = self.enter_with_room(id)?;
+        let entry = Entry::of(&header);
+        let (mut state, slot) = self.enter_with_room(entry)?;
         let lease = Lease { store: *self, slot: slot.into(), maker: false, forks: 0, inode };
         let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
-        state.live.insert(id, Live { segment: Arc::downgrade(&segment), slot, claimed: ticket });
+        state.live.insert(id, Live { segment: Arc::downgrade(&segment), entry, slot, claimed: ticket });
         drop(state);
         // After publishing, under the same lock: killed in between, the ticket stands.
         locked.claim(ticket).map_err(io("claiming a reference to"))?;
@@ -354,6 +370,11 @@ impl Lease {
         self.maker && self.forks >= fork::born()
     }
 
+    /// So many bytes are held from now on, until they are given up.
+    pub(crate) fn weigh(&self, len: u64) {
+        self.store.0.weight.add(len);
+    }
+
     /// The segment's file, opened again by name: a process keeps no descriptor per segment.
     pub(crate) fn file(&self, id: SegmentId) -> io::Result<File> {
         sys::open(&self.store.segment_path(id), false)
@@ -361,6 +382,7 @@ impl Lease {
 
     /// The last view went: leave the ledger, and collect the segment, at once if it is large.
     pub(crate) fn give_up(&mut self, id: SegmentId, len: u64) {
+        self.store.0.weight.remove(len);
         let mut state = self.store.0.state.lock();
         let Some(&own) = self.slot.get() else {
             // No file, so there is nothing to collect.

@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::ledger::Entry;
 use super::{Lease, Live, Store, fork};
 use crate::segment::{Backing, Bytes, Finished, Segment, Writer};
 use crate::{CreateError, Mode, NodeId, Table, sys};
@@ -47,9 +48,11 @@ impl Store {
     fn name(&self, segment: &Segment, lease: &Lease) -> Result<(), CreateError> {
         let (id, len) = (segment.id(), segment.header().file_len);
         let Some(bytes) = segment.copied() else { unreachable!("what waits is in memory") };
+        self.ensure_budget(len)?;
         let file = self.unnamed_file()?;
-        self.with_room(|| sys::write_at(file.file(), bytes, 0)).map_err(|e| self.write_failed(e, len))?;
-        let (mut state, slot) = self.enter_with_room(id)?;
+        self.with_room(len, || sys::write_at(file.file(), bytes, 0)).map_err(|e| self.write_failed(e, len))?;
+        let entry = Entry::of(segment.header());
+        let (mut state, slot) = self.enter_with_room(entry)?;
         // Another thread may have been first.
         let Some(weak) = state.waiting.get(&id).cloned() else {
             state.ledger.as_mut().expect("entered").clear(slot);
@@ -58,7 +61,7 @@ impl Store {
         self.link(&mut state, slot, id, file, false).map_err(|e| self.write_failed(e, len))?;
         let _ = lease.slot.set(slot);
         state.waiting.remove(&id);
-        state.live.insert(id, Live { segment: weak, slot, claimed: None });
+        state.live.insert(id, Live { segment: weak, entry, slot, claimed: None });
         Ok(())
     }
 

@@ -73,6 +73,16 @@ impl SmallDisk {
     pub fn store(&self) -> PathBuf {
         self.0.store()
     }
+
+    /// Bytes that may still be written.
+    pub fn free_bytes(&self) -> u64 {
+        let path = c_path(self.path());
+        // SAFETY: zero bytes are a valid statvfs.
+        let mut s: libc::statvfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the string is terminated, and both live over the call.
+        assert_eq!(unsafe { libc::statvfs(path.as_ptr(), &mut s) }, 0);
+        s.f_bavail * s.f_frsize
+    }
 }
 
 impl Drop for SmallDisk {

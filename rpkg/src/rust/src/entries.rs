@@ -10,6 +10,7 @@ use cowshed_altrep::{R, Result, Sexp, set_judge};
 use cowshed_altrep::{door, memory, proxies};
 
 use crate::arguments::{count, flag, name};
+use crate::report;
 
 /// R's table of entry points.
 pub(crate) struct Table(pub(crate) &'static [R_CallMethodDef]);
@@ -129,12 +130,14 @@ entries! {
 
     list_store() |r: R| {
         let mut listed = verbs::list_store(r)?;
-        listed.sort_by_key(|l| (l.header.as_ref().map_or(0, |h| h.created), l.id));
+        listed.sort_by_key(|l| (l.created, l.id));
         let ids = r.strings(listed.len(), |i| listed[i].name.clone().unwrap_or_else(|| listed[i].id.to_string()))?;
         let sizes = r.numbers(listed.len(), |i| listed[i].size as f64)?;
         let named = r.numbers(listed.len(), |i| f64::from(listed[i].name.is_some()))?;
         r.list(3, |i| Ok([ids, sizes, named][i]))
     };
+
+    report_store() |r: R| report::columns(r);
 
     allocate(size, name) |r: R| {
         let size = count(r, "size", size)?.ok_or_else(|| verbs::bad_argument("`size` must be a number of bytes, not NULL"))?;

@@ -3,6 +3,7 @@
 mod arguments;
 mod callables;
 mod entries;
+mod report;
 
 use cowshed_altrep::sys::{DllInfo, R_CallMethodDef};
 
