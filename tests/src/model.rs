@@ -31,7 +31,7 @@
 //! **Files outlive names.** Whoever has opened a segment may still lock it after it was unlinked, and finds link count 0.
 //!
 //! **A process** has one thing under way at a time: its own mutex sees to that, and fork's *prepare* takes it. It may seal, export,
-//! attach (a reference, or by id), withdraw with a collect or without, sweep, exit (close the ledger, then sweep), free, and fork, with
+//! attach (a reference, or by id), withdraw with a collect or without, sweep, press (the sweep of a full store), exit (close the ledger, then sweep), free, and fork, with
 //! or without room for the child's ledger. A mapping may fail. A ticket's time may end at any moment after the ticket was written.
 //!
 //! **Afterwards.** From *every* state everybody is killed, every ticket ends, and a newcomer sweeps: the store must be empty. From every

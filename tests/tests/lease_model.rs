@@ -83,6 +83,14 @@ mod protocol {
     }
 
     #[test]
+    fn what_gives_way_in_a_full_store_is_held_by_nobody() {
+        assert_holds("three processes, a reference, a press", Bounds { processes: 3, presses: 1, sweeps: 0, ..FLIGHT });
+        assert_holds("a fork of two holders, a press", Bounds { presses: 1, sweeps: 0, ..FORK_OF_HOLDER });
+        let twice = Bounds { references: 2, attaches: 2, attaches_by_id: 1, presses: 2, sweeps: 0, ..Bounds::SMALL };
+        assert_holds("two references, two presses, an attach by id", twice);
+    }
+
+    #[test]
     fn batches_forget_nothing() {
         let batch = Bounds { all_hold: true, batch: true, sweeps: 0, ..FLIGHT };
         let three = Bounds { processes: 3, ..batch };
@@ -96,7 +104,7 @@ mod protocol {
     /// A law about something that never happens is worth nothing.
     #[test]
     fn every_act_of_the_protocol_is_taken() {
-        let everything = Bounds { attaches_by_id: 1, frees: 1, batch: true, ..FLIGHT };
+        let everything = Bounds { attaches_by_id: 1, frees: 1, presses: 1, batch: true, ..FLIGHT };
         let mut taken = HashSet::new();
         for bounds in [everything, FORK] {
             taken.extend(assert_holds("every act", bounds).acts);
@@ -204,6 +212,12 @@ mod weakening {
     #[test]
     fn tickets_without_overflow_lose_what_is_in_flight() {
         assert_breaks(Weakening::NoOverflow, Law::FlyingSegmentStays, Bounds { references: 2, attaches: 0, ..FLIGHT });
+    }
+
+    /// A reference is in flight and its maker holds the segment: full or not, the store keeps that.
+    #[test]
+    fn a_press_that_does_not_scan_loses_what_is_held() {
+        assert_breaks(Weakening::PressScansNot, Law::HeldSegmentStays, Bounds { presses: 1, ..FLIGHT });
     }
 
     /// The maker exports and withdraws; its collect sees no holder.

@@ -22,6 +22,8 @@ pub struct Bounds {
     pub attaches_by_id: u8,
     /// Sweeps, those at exit included.
     pub sweeps: u8,
+    /// Presses: sweeps of a full store, to which references in flight give way.
+    pub presses: u8,
     /// Explicit frees.
     pub frees: u8,
     /// Kills; [`Bounds::ANY`] for as many as there are processes.
@@ -50,6 +52,7 @@ impl Bounds {
         attaches: 0,
         attaches_by_id: 0,
         sweeps: 1,
+        presses: 0,
         frees: 0,
         kills: Bounds::ANY,
         full_store: false,
@@ -94,6 +97,8 @@ pub enum Weakening {
     ExportUnlocked,
     /// Export overwrites a ticket when all slots are taken.
     NoOverflow,
+    /// What gives way in a full store is unlinked without a look at who holds it.
+    PressScansNot,
     /// A collector does not read the tickets.
     TicketsIgnored,
     /// A collector forgets what it finds locked.

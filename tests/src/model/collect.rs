@@ -32,6 +32,8 @@ pub enum Why {
     Release,
     /// A sweep.
     Sweep,
+    /// The sweep of a full store, to which tickets give way.
+    Press,
     /// The sweep of a process that exits. Its own ledger is already closed.
     Exit,
 }
@@ -128,7 +130,8 @@ impl Collect {
             if busy && bounds.batch && !bounds.has(Weakening::LaterIsNever) {
                 next.processes[who].later.add(number);
             }
-            let keeps = !segment.named || busy || (world.ticketed(number) && !bounds.has(Weakening::TicketsIgnored));
+            let heeded = self.why != Why::Press && !bounds.has(Weakening::TicketsIgnored);
+            let keeps = !segment.named || busy || (world.ticketed(number) && heeded);
             let mut act = Act::CollectorLeaves;
             if !keeps {
                 act = Act::CollectorLocks;
@@ -137,6 +140,9 @@ impl Collect {
                     next.segments[number].locked_by = Set::of(who);
                 }
                 let own = world.ledgers[who].ids.has(number);
+                if self.why == Why::Press && bounds.has(Weakening::PressScansNot) {
+                    collect.doomed.add(number);
+                }
                 if world.processes[who].sole.has(number) && !segment.handed_out && !own {
                     act = Act::CollectorNeedsNoScan;
                     collect.doomed.add(number);
@@ -151,9 +157,12 @@ impl Collect {
         let mut next = *world;
         if let Some(number) = self.doomed.first() {
             self.doomed.remove(number);
+            let flies = self.why == Why::Press && world.ticketed(number);
             next.segments[number].named = false;
+            next.segments[number].gave_way = flies;
             next.processes[who].op = Op::Collect(self);
-            out.push((step(who, Act::UnlinkIdle, number as u8), next));
+            let act = if flies { Act::UnlinkFlying } else { Act::UnlinkIdle };
+            out.push((step(who, act, number as u8), next));
             return;
         }
         for number in self.left.iter() {
@@ -172,7 +181,7 @@ impl Collect {
         if self.stage == Stage::Unlink && self.left.is_empty() {
             match self.why {
                 Why::Exit => world.kill(who),
-                Why::Release | Why::Sweep => world.processes[who].op = Op::Idle,
+                Why::Release | Why::Sweep | Why::Press => world.processes[who].op = Op::Idle,
             }
         } else {
             world.processes[who].op = Op::Collect(self);

@@ -13,7 +13,7 @@ use super::world::{Left, Life, Op, PROCESSES, Process, Reference, World};
 pub enum Law {
     /// A segment that a living process holds keeps its name, unless somebody frees it.
     HeldSegmentStays,
-    /// A segment with a reference in flight keeps its name, unless somebody frees it.
+    /// A segment with a reference in flight keeps its name, unless somebody frees it, or it gives way in a full store.
     FlyingSegmentStays,
     /// A living process's ledger is in the store, locked, and names what it holds.
     LivingLedgerStays,
@@ -39,10 +39,13 @@ impl fmt::Display for Law {
 /// The first law broken in this state, of those that a look at the state itself decides.
 pub fn broken_now(world: &World, bounds: &Bounds) -> Option<Law> {
     let named = world.named_segments();
-    let mut freed = Set::EMPTY;
+    let (mut freed, mut gave_way) = (Set::EMPTY, Set::EMPTY);
     for (number, segment) in world.segments.iter().enumerate() {
         if segment.freed {
             freed.add(number);
+        }
+        if segment.gave_way {
+            gave_way.add(number);
         }
     }
     for who in world.living() {
@@ -60,7 +63,7 @@ pub fn broken_now(world: &World, bounds: &Bounds) -> Option<Law> {
     }
     for reference in &world.references {
         let flies = reference.made && !reference.claimed && !reference.ended;
-        if flies && !named.and(freed).has(usize::from(reference.segment)) {
+        if flies && !named.and(freed).and(gave_way).has(usize::from(reference.segment)) {
             return Some(Law::FlyingSegmentStays);
         }
     }
@@ -134,6 +137,7 @@ pub fn aftermath(world: &World) -> World {
         slot.locked_by = Set::EMPTY;
         slot.begun = true;
         slot.freed = false;
+        slot.gave_way = false;
     }
     after.references = [Reference::default(); super::world::REFERENCES];
     after.left = Left::default();

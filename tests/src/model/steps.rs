@@ -147,6 +147,12 @@ fn begin(world: &World, bounds: &Bounds, who: usize, out: &mut Steps) {
         out.push((step(who, Act::BeginSweep, NONE), next));
         out.push((step(who, Act::BeginExit, NONE), exit(world, bounds, who)));
     }
+    if world.left.presses > 0 {
+        let mut next = *world;
+        next.left.presses -= 1;
+        next.begin_sweep(who, Why::Press, bounds);
+        out.push((step(who, Act::BeginPress, NONE), next));
+    }
     if let Some(child) = unborn(world) {
         let with = child as u8;
         if world.has_ledger(who) {

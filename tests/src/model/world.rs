@@ -43,6 +43,8 @@ pub struct Segment {
     pub named: bool,
     /// Somebody has freed it explicitly.
     pub freed: bool,
+    /// It lost its name with references in flight, to a full store.
+    pub gave_way: bool,
     /// `handed_out`.
     pub handed_out: bool,
     /// Tickets: 1 + the reference's number, 0 for a free slot.
@@ -127,6 +129,7 @@ pub struct Left {
     pub attaches: u8,
     pub attaches_by_id: u8,
     pub sweeps: u8,
+    pub presses: u8,
     pub frees: u8,
     pub kills: u8,
 }
@@ -167,6 +170,7 @@ impl World {
                 attaches: bounds.attaches,
                 attaches_by_id: bounds.attaches_by_id,
                 sweeps: bounds.sweeps,
+                presses: bounds.presses,
                 frees: bounds.frees,
                 kills: bounds.kills,
             },
