@@ -90,6 +90,16 @@ fn na_real() -> f64 {
     unsafe { sys::R_NaReal }
 }
 
+/// NA, as often as eight bytes have it, for a vector whose file was cut; zeros where there is no NA.
+pub(crate) fn missing(strategy: &str) -> u64 {
+    const INTEGER: u64 = c_int::MIN as u32 as u64;
+    match strategy {
+        Double::STRATEGY | Complex::STRATEGY => na_real().to_bits(),
+        Integer::STRATEGY | Logical::STRATEGY => INTEGER << 32 | INTEGER,
+        _ => 0,
+    }
+}
+
 element!(Raw, u8, RAWSXP, c"cowshed_raw", "r.raw", 0, RAW, RAW_GET_REGION);
 element!(Logical, c_int, LGLSXP, c"cowshed_logical", "r.logical", c_int::MIN, LOGICAL, LOGICAL_GET_REGION);
 element!(

@@ -28,12 +28,16 @@ pub(crate) fn length(x: Object) -> R_xlen_t {
 
 #[inline]
 pub(crate) fn elt<E: Element>(x: Object, i: R_xlen_t) -> E::C {
-    let data = x.view().data();
+    let data = x.view().data_unheeded();
     if data.is_null() {
         broken(x);
     }
     // SAFETY: R asks for elements within the length; the data are at least as many elements of this type, aligned.
-    unsafe { *data.cast::<E::C>().add(i as usize) }
+    let value = unsafe { *data.cast::<E::C>().add(i as usize) };
+    if x.view().is_lost() {
+        broken(x);
+    }
+    value
 }
 
 #[cold]
@@ -42,7 +46,7 @@ fn broken(x: Object) -> ! {
 }
 
 pub(crate) fn region<E: Element>(x: Object, i: R_xlen_t, n: R_xlen_t, buffer: *mut E::C) -> R_xlen_t {
-    let (data, len) = (x.view().data(), x.view().len());
+    let (data, len) = (x.view().data_unheeded(), x.view().len());
     if data.is_null() {
         broken(x);
     }
@@ -50,6 +54,9 @@ pub(crate) fn region<E: Element>(x: Object, i: R_xlen_t, n: R_xlen_t, buffer: *m
     let n = usize::try_from(n).unwrap_or(0).min(len - i);
     // SAFETY: the range lies within the data; R's buffer has room for the `n` asked for and is not ours.
     unsafe { std::ptr::copy_nonoverlapping(data.cast::<E::C>().add(i), buffer, n) };
+    if x.view().is_lost() {
+        broken(x);
+    }
     n as R_xlen_t
 }
 
@@ -138,7 +145,9 @@ fn shared_copy<E: Element>(r: R, x: Object) -> Result<SEXP> {
 pub(crate) fn copy<E: Element>(r: R, view: &View) -> Result<SEXP> {
     let data = view.read()?.cast::<E::C>();
     // SAFETY: both have `len` elements; the new vector is nobody else's.
-    plain::<E>(r, view.len(), |out| unsafe { std::ptr::copy_nonoverlapping(data, out, view.len()) })
+    let copy = plain::<E>(r, view.len(), |out| unsafe { std::ptr::copy_nonoverlapping(data, out, view.len()) })?;
+    view.check()?;
+    Ok(copy)
 }
 
 /// sharedSubset. `index` holds R's cleaned subscripts: from 1, or NA, or beyond the end.
@@ -147,12 +156,15 @@ pub(crate) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result
     let Some(index) = subset::Index::new(r, index)? else { return Ok(None) };
     let share = x.flags().contains(Flags::COPY_ON_WRITE | Flags::SHARED_SUBSET);
     if !share || index.len() < options::min_length_in_hook(r) {
-        return Ok(Some(subset::extract::<E>(r, x.view(), &index)?));
+        let elements = subset::extract::<E>(r, x.view(), &index)?;
+        x.view().check()?;
+        return Ok(Some(elements));
     }
     if let Some(window) = subset::window::<E>(x.view(), &index) {
         return Ok(Some(Object::new::<E>(r, window, x.flags())?.sexp()));
     }
     let copy = subset::extract::<E>(r, x.view(), &index)?;
+    x.view().check()?;
     Ok(Some(crate::verbs::share_plain(r, copy, x.flags())?))
 }
 
@@ -172,6 +184,7 @@ pub(crate) fn coerce<E: Element>(r: R, x: Object, to: sys::SexpType) -> Result<O
             }
         }
     })?;
+    x.view().check()?;
     Ok(Some(double))
 }
 
@@ -181,6 +194,7 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
     if let Source::Broken(broken) = &*view.source() {
         return raw(r, &broken.reference).map(Some);
     }
+    view.check()?;
     if view.changed() {
         return Ok(None);
     }
@@ -343,6 +357,7 @@ pub(crate) fn sum_integer(r: R, x: Object, na_rm: bool) -> Result<Option<SEXP>> 
         missing += u64::from(value == c_int::MIN);
         sum += if value == c_int::MIN { 0 } else { i64::from(value) };
     }
+    x.view().check()?;
     let value = match c_int::try_from(sum) {
         _ if missing > 0 && !na_rm => c_int::MIN,
         Ok(sum) if sum != c_int::MIN => sum,

@@ -77,6 +77,7 @@ pub unsafe fn init(info: *mut sys::DllInfo) {
     references::init();
     environment::init();
     cowshed_core::when_full(boundary::collect_garbage);
+    cowshed_core::when_cut(element::missing);
     boundary::guard(|r| {
         layout::init(r)?;
         object::init(r)?;

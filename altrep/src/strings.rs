@@ -113,6 +113,7 @@ fn string(r: R, x: Object, i: usize) -> Result<SEXP> {
     // SAFETY: the length of a plain vector.
     let end = (place + ahead).min(unsafe { sys::LENGTH(cache) } as usize);
     fill(r, &text, cache, place..end, first).ok_or_else(|| corrupt(view))??;
+    view.check()?;
     // SAFETY: as above.
     Ok(unsafe { sys::STRING_ELT(cache, place as R_xlen_t) })
 }
@@ -191,6 +192,9 @@ fn whole(r: R, x: Object, list: SEXP, chunks: usize) -> Result<SEXP> {
 
 #[cold]
 fn corrupt(view: &View) -> Failure {
+    if view.is_lost() {
+        return view.failure();
+    }
     let id = view.span().map(|span| span.segment.id().to_string()).unwrap_or_default();
     Failure::new("corrupt", format!("a string of segment {id} lies outside its bytes; share the object again"))
 }
@@ -220,6 +224,7 @@ pub(crate) fn materialise(r: R, x: Object) -> Result<SEXP> {
         return Ok(x.cache());
     }
     let all = if view.text()?.0.is_dictionary() { of_dictionary(r, x)? } else { of_entries(r, x)? };
+    view.check()?;
     x.set_cache(all);
     // SAFETY: a plain character vector, kept by the external pointer.
     view.point_to(unsafe { sys::STRING_PTR(all) }.cast());

@@ -11,6 +11,7 @@
 //! | write-through segment, copyOnWrite = TRUE | the live bytes | an overlay | not shared, shows no later writes of others |
 //! | draft | its mapping | its mapping | sealed at its first export |
 //! | broken | an error each time | an error | |
+//! | lost: its file was cut | missing values, then an error each time | an error | |
 //!
 //! The overlay of the third row shows what others write as long as only reading code has its pointer. R's own assignments duplicate first, in
 //! full; a write in place, by C code that should not, makes all pages private once `changed` sees it, until then only those it fell on.
@@ -19,7 +20,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
-use cowshed_core::{Draft, Facts, Flags, Mode, Node, NodeId, Overlay, Payload, Segment};
+use cowshed_core::{Draft, Facts, Flags, Mode, Node, NodeId, Overlay, Payload, Segment, any_lost};
 
 use crate::boundary::{Failure, Result};
 use crate::strings;
@@ -35,7 +36,7 @@ pub(crate) struct View {
     /// Where whoever asks for a writable pointer writes, whatever the flags; null as long as that has to be found out.
     writable: Cell<*mut u8>,
     /// Where those write who write through; null if nobody may.
-    live: *mut u8,
+    live: Cell<*mut u8>,
     overlay: RefCell<Option<Box<Overlay>>>,
     /// Of a character vector only.
     strings: Option<Box<Strings>>,
@@ -139,7 +140,7 @@ impl View {
     pub(crate) fn new(span: Span, len: usize) -> View {
         let data = Cell::new(span.segment.payload(span.payload));
         let live = span.segment.payload_mut(span.payload).unwrap_or(null_mut());
-        View { live, ..Self::with(Source::Segment(span), len, data) }
+        View { live: live.into(), ..Self::with(Source::Segment(span), len, data) }
     }
 
     fn with(source: Source, len: usize, data: Cell<*const u8>) -> View {
@@ -149,7 +150,7 @@ impl View {
             len,
             data,
             writable,
-            live: null_mut(),
+            live: null_mut::<u8>().into(),
             overlay: RefCell::default(),
             strings: None,
             touched: Cell::new(false),
@@ -196,15 +197,53 @@ impl View {
         self.len
     }
 
-    /// Where its bytes are to be read; null if it is broken.
+    /// Where its bytes are to be read; null if it is broken or lost.
     #[inline]
     pub(crate) fn data(&self) -> *const u8 {
+        self.heed_losses();
         self.data.get()
     }
 
-    /// An error if it is broken.
+    /// The same where [`View::is_lost`] is asked after the reading.
+    #[inline]
+    pub(crate) fn data_unheeded(&self) -> *const u8 {
+        self.data.get()
+    }
+
+    /// An error if it is broken or lost.
     pub(crate) fn check(&self) -> Result<()> {
-        if matches!(&*self.source.borrow(), Source::Broken(_)) { Err(self.failure()) } else { Ok(()) }
+        let broken = matches!(&*self.source.borrow(), Source::Broken(_));
+        if broken || self.is_lost() { Err(self.failure()) } else { Ok(()) }
+    }
+
+    /// Whether the file it reads was found cut, perhaps by the reading just done.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        any_lost() && self.look_for_loss()
+    }
+
+    #[cold]
+    fn look_for_loss(&self) -> bool {
+        self.overlay.borrow().as_ref().is_some_and(|overlay| overlay.is_lost())
+            || matches!(&*self.source.borrow(), Source::Segment(span) if span.segment.is_lost())
+    }
+
+    /// Once it is lost, nobody is given a pointer to it any more. The elements of strings and lists are pointers into R's own memory.
+    #[inline]
+    fn heed_losses(&self) {
+        if any_lost() {
+            self.drop_pointers_if_lost();
+        }
+    }
+
+    #[cold]
+    fn drop_pointers_if_lost(&self) {
+        let bytes = matches!(&*self.source.borrow(), Source::Segment(span) if span.payload.len > 0);
+        if bytes && self.strings.is_none() && self.look_for_loss() {
+            self.data.set(null());
+            self.writable.set(null_mut());
+            self.live.set(null_mut());
+        }
     }
 
     /// A character vector's parts, and its first element within them.
@@ -215,7 +254,8 @@ impl View {
     /// The same; `None` if it has none: loose, broken, or not a character vector.
     #[inline]
     pub(crate) fn text_or_none(&self) -> Option<&(Text, usize)> {
-        self.strings.as_ref()?.text.get()
+        let text = self.strings.as_ref()?.text.get();
+        if self.is_lost() { None } else { text }
     }
 
     /// Counts elements of a character vector that were looked at; whether that is about a whole scan by now.
@@ -267,6 +307,14 @@ impl View {
     pub(crate) fn failure(&self) -> Failure {
         match &*self.source.borrow() {
             Source::Broken(broken) => Failure::new(broken.class, broken.message.clone()),
+            Source::Segment(span) if self.is_lost() => Failure::new(
+                "corrupt",
+                format!(
+                    "the file of segment {} was cut short while this process had it open, and its data are lost: what was read of them since is \
+                     missing values; share the object again",
+                    span.segment.id()
+                ),
+            ),
             // Only a broken view has no data.
             _ => Failure::new("internal", "cowshed has a bug: a view without data is not broken"),
         }
@@ -293,17 +341,19 @@ impl View {
     /// What [`View::writable`] gives, if that was found out before; else null. R's `t()` asks once an element.
     #[inline]
     pub(crate) fn writable_known(&self) -> *mut u8 {
+        self.heed_losses();
         self.writable.get()
     }
 
     /// Where those write who write through; null if nobody may.
     #[inline]
     pub(crate) fn live(&self) -> *mut u8 {
-        self.live
+        self.live.get()
     }
 
     /// The same elements as they are now, with private bytes over them. Only of what reads a segment.
     pub(crate) fn privately(&self) -> Result<View> {
+        self.check()?;
         let span = self.span().ok_or_else(|| self.failure())?;
         let overlay = overlay(&span)?;
         Ok(Self::overlaid(span, self.len, overlay))
@@ -311,6 +361,7 @@ impl View {
 
     /// A pointer that may be written; what that means is the table above. Costs a system call at the most, and copies only few bytes.
     pub(crate) fn writable(&self, flags: Flags) -> Result<*mut u8> {
+        self.check()?;
         if let Some(overlay) = &*self.overlay.borrow() {
             return Ok(overlay.pointer());
         }
@@ -322,11 +373,15 @@ impl View {
         if self.len == 0 {
             return Ok(self.data().cast_mut());
         }
-        if !flags.contains(Flags::COPY_ON_WRITE) && !self.live.is_null() {
-            return Ok(self.live);
+        if !flags.contains(Flags::COPY_ON_WRITE) && !self.live().is_null() {
+            return Ok(self.live());
         }
-        self.put(overlay(&span)?);
-        Ok(self.data().cast_mut())
+        let overlay = overlay(&span)?;
+        let pointer = overlay.pointer();
+        self.put(overlay);
+        // Making it may have read what was cut.
+        self.check()?;
+        Ok(pointer)
     }
 
     fn put(&self, overlay: Overlay) {
@@ -358,7 +413,7 @@ impl View {
 
     /// Whether its data are in shared memory and unchanged.
     pub(crate) fn is_shared(&self) -> bool {
-        !matches!(&*self.source.borrow(), Source::Broken(_)) && !self.changed()
+        self.check().is_ok() && !self.changed()
     }
 
     /// Bytes that this view alone has because they were written, or had to be copied.
@@ -388,7 +443,7 @@ impl View {
     /// A duplicate that costs pages, not a copy: a view of the same bytes with an overlay of its own. `None` where a plain copy is
     /// the better way (few bytes, much written) or the only exact one (others write the segment).
     pub(crate) fn duplicate(&self) -> Option<View> {
-        let span = self.span().filter(|span| span.frozen() && span.segment.is_mapped())?;
+        let span = self.span().filter(|span| span.frozen() && span.segment.is_mapped() && !self.is_lost())?;
         let overlay = match &*self.overlay.borrow() {
             Some(own) => own.fork(&span.segment, span.payload)?,
             None => Overlay::new(&span.segment, span.payload).ok().filter(|o| !o.is_copy())?,
@@ -398,14 +453,14 @@ impl View {
 
     /// A window on `len` of its elements of `size` bytes from `start` on, if they are frozen and as they were shared.
     pub(crate) fn window(&self, start: usize, len: usize, size: usize) -> Option<View> {
-        let span = self.span().filter(|span| span.frozen() && !self.changed())?;
+        let span = self.span().filter(|span| span.frozen() && self.is_shared())?;
         let window = Span::new(&span.segment, span.node, span.start + start as u64, len as u64, size)?;
         Some(View::new(window, len))
     }
 
     /// Another view of the same unchanged elements, with nothing private over them; `None` for a draft, and for what was changed.
     pub(crate) fn again(&self) -> Option<View> {
-        let span = self.span().filter(|_| !self.changed())?;
+        let span = self.span().filter(|_| self.is_shared())?;
         Some(match self.strings.as_ref().and_then(|s| s.text.get()) {
             Some((text, _)) => View::of_text(span, *text, self.len),
             None => View::new(span, self.len),

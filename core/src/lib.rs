@@ -44,7 +44,7 @@ pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, T
 pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use open::{Opener, open};
-pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer};
+pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, when_cut};
 pub use store::{
     About, Listed, Reported, Store, Waiting, check_memory_name, default_store_path, usual_store_path, when_full,
 };

@@ -141,6 +141,11 @@ impl Table {
         self.all().find(|node| usize::from(node.strategy) == number)
     }
 
+    /// Whether it is in memory of its own, and not in the segment's.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.nodes, Rows::Own(_))
+    }
+
     fn all(&self) -> impl Iterator<Item = Node> + '_ {
         (0..self.len() as u32).map(|number| self.node(NodeId(number)))
     }

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use memmap2::{Mmap, MmapMut, MmapOptions, MmapRaw};
 
-use crate::{Mode, Payload};
+use super::mapping::{self, Mapped};
+use crate::{Mode, Payload, Table};
 
 /// Up to this size a frozen segment is copied: a mapping costs more than the copy, and a process has only 65,530 of them.
 pub(crate) const COPIED: u64 = 16 << 10;
@@ -16,26 +18,27 @@ pub(crate) enum Bytes {
     /// The whole file, copied.
     Copied(Lines),
     /// The whole file, read-only.
-    Mapped(Mmap),
+    Mapped(Mapped<Mmap>),
     /// The whole file, shared and writable.
-    Live(MmapRaw),
+    Live(Mapped<MmapRaw>),
     /// A draft's mapping of its payload, which begins at `base` in the file.
-    Drafted { map: MmapMut, base: u64 },
+    Drafted { map: Mapped<MmapMut>, base: u64 },
 }
 
 impl Bytes {
     /// Of a sealed file of `len` bytes. `known`: the bytes, if the caller has them already.
     pub(crate) fn open(file: &File, len: u64, mode: Mode, known: Option<Lines>) -> io::Result<Bytes> {
         if mode == Mode::WriteThrough {
-            return Ok(Bytes::Live(MmapOptions::new().len(len as usize).map_raw(file)?));
+            mapping::must()?;
+            return Ok(Bytes::Live(Mapped::new(MmapOptions::new().len(len as usize).map_raw(file)?, 0)));
         }
-        if len <= COPIED {
+        if len <= COPIED || !mapping::is_worth(len) {
             return known.map_or_else(|| Self::copy(file, len), |known| Ok(Bytes::Copied(known)));
         }
         // SAFETY: a sealed frozen segment is not written; its file is private to this user (0600 in 0700), who could as well write to
-        // our memory. A file cut short under the mapping is SIGBUS, which `docs/lifetime.md` speaks of.
+        // our memory. Of a file cut short under the mapping `cut` speaks.
         match unsafe { MmapOptions::new().len(len as usize).map(file) } {
-            Ok(map) => Ok(Bytes::Mapped(map)),
+            Ok(map) => Ok(Bytes::Mapped(Mapped::new(map, 0))),
             // Out of mappings or address space: bytes on the heap are the same thing.
             Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Self::copy(file, len),
             Err(e) => Err(e),
@@ -56,7 +59,7 @@ impl Bytes {
         let (start, base) = match self {
             Bytes::Copied(lines) => (lines.pointer().cast_const(), 0),
             Bytes::Mapped(map) => (map.as_ptr(), 0),
-            Bytes::Live(map) => (map.as_mut_ptr().cast_const(), 0),
+            Bytes::Live(map) => (map.as_ptr(), 0),
             Bytes::Drafted { map, base } => (map.as_ptr(), *base),
         };
         start.wrapping_add((payload.offset - base) as usize)
@@ -68,6 +71,26 @@ impl Bytes {
 
     pub(crate) fn copied(&self) -> Option<&[u8]> {
         if let Bytes::Copied(lines) = self { Some(lines.bytes()) } else { None }
+    }
+
+    /// Tells what is in it, for what can be told if the file is cut.
+    pub(crate) fn describe(&self, table: &Arc<Table>) {
+        match self {
+            Bytes::Copied(_) => {}
+            Bytes::Mapped(map) => map.describe(table),
+            Bytes::Live(map) => map.describe(table),
+            Bytes::Drafted { map, .. } => map.describe(table),
+        }
+    }
+
+    /// Whether bytes were found missing.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Bytes::Copied(_) => false,
+            Bytes::Mapped(map) => map.is_lost(),
+            Bytes::Live(map) => map.is_lost(),
+            Bytes::Drafted { map, .. } => map.is_lost(),
+        }
     }
 
     pub(crate) fn is_mapped(&self) -> bool {

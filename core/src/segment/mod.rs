@@ -6,7 +6,10 @@
 //! - [`Overlay`] is a view's own private bytes, for whoever asks for a writable pointer.
 
 mod bytes;
+#[cfg_attr(not(target_os = "linux"), path = "cut_elsewhere.rs")]
+mod cut;
 mod draft;
+mod mapping;
 mod overlay;
 mod pages;
 mod unfork;
@@ -16,7 +19,9 @@ mod zeros;
 use std::sync::Arc;
 
 pub(crate) use bytes::{Bytes, Lines};
+pub use cut::{any_lost, when_cut};
 pub use draft::Draft;
+pub(crate) use mapping::{Mapped, MappingsHeld, mappings_before_fork};
 pub use overlay::Overlay;
 pub(crate) use unfork::{DraftsHeld, drafts_before_fork};
 pub(crate) use writer::Finished;
@@ -46,7 +51,7 @@ pub trait Backing {
 /// A sealed segment, open in this process. Dropping the last `Arc` gives up this process's lease.
 pub struct Segment {
     header: Header,
-    table: Table,
+    table: Arc<Table>,
     bytes: Bytes,
     /// `None` on the heap backing.
     lease: Option<Lease>,
@@ -55,6 +60,8 @@ pub struct Segment {
 impl Segment {
     pub(crate) fn new(header: Header, table: Table, bytes: Bytes, lease: Option<Lease>) -> Self {
         lease.iter().for_each(|lease| lease.weigh(header.file_len));
+        let table = Arc::new(table);
+        bytes.describe(&table);
         Segment { header, table, bytes, lease }
     }
 
@@ -114,6 +121,11 @@ impl Segment {
     /// Whether its bytes are mapped, rather than copied because they are few.
     pub fn is_mapped(&self) -> bool {
         self.bytes.is_mapped()
+    }
+
+    /// Whether its file was found cut under this process's mapping: then what is read there are missing values.
+    pub fn is_lost(&self) -> bool {
+        self.bytes.is_lost()
     }
 
     /// Its lease, unless it is on the heap.

@@ -9,7 +9,7 @@ use std::io;
 
 use memmap2::{MmapMut, MmapOptions};
 
-use super::{Lines, Segment, pages};
+use super::{Lines, Mapped, Segment, mapping, pages};
 use crate::{Mode, Payload};
 
 /// From this size an overlay is a private mapping rather than a copy: measured, the two cost the same near 20 KB.
@@ -19,7 +19,7 @@ const MAPPED: u64 = 64 << 10;
 pub struct Overlay(Inner);
 
 enum Inner {
-    Mapped(MmapMut),
+    Mapped(Mapped<MmapMut>),
     Copied(Lines),
 }
 
@@ -30,9 +30,9 @@ impl Overlay {
     /// Neither a mapping nor memory for a copy is to be had.
     pub fn new(segment: &Segment, payload: Payload) -> io::Result<Overlay> {
         let live = segment.mode() == Mode::WriteThrough;
-        if (payload.len >= MAPPED || live) && segment.is_mapped() {
+        if (payload.len >= MAPPED && mapping::is_worth(payload.len) || live) && segment.is_mapped() {
             if let Some(overlay) =
-                segment.lease().and_then(|lease| lease.file(segment.id()).ok()).map(|f| map(&f, payload))
+                segment.lease().and_then(|lease| lease.file(segment.id()).ok()).map(|f| map(&f, segment, payload))
             {
                 match overlay {
                     // No mappings or address space left: a copy is the same thing.
@@ -54,6 +54,11 @@ impl Overlay {
             Inner::Mapped(map) => map.as_ptr().cast_mut(),
             Inner::Copied(lines) => lines.pointer(),
         }
+    }
+
+    /// Whether bytes under it were found missing, because the segment's file was cut.
+    pub fn is_lost(&self) -> bool {
+        matches!(&self.0, Inner::Mapped(map) if map.is_lost())
     }
 
     /// Whether making it copied all bytes.
@@ -123,12 +128,14 @@ impl Overlay {
     }
 }
 
-fn map(file: &File, payload: Payload) -> io::Result<Overlay> {
+fn map(file: &File, segment: &Segment, payload: Payload) -> io::Result<Overlay> {
     let mut options = MmapOptions::new();
     // Untouched pages are the file's own: they need no swap reserved, and a matrix larger than memory can be mapped.
     options.offset(payload.offset).len(payload.len as usize).no_reserve_swap();
     // SAFETY: a private mapping of a sealed segment. Its pages that are not written stay as they are if it is frozen; if it is not, whoever
     // reads them expects what others write, and goes by pointers.
     let map = unsafe { options.map_copy(file) }?;
+    let map = Mapped::new(map, payload.offset);
+    map.describe(&segment.table);
     Ok(Overlay(Inner::Mapped(map)))
 }

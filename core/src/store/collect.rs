@@ -52,9 +52,10 @@ impl Store {
         let step = fork::step();
         let mut ids = names(&self.0.segments)?;
         // The scan without locks only thins out the candidates; the one that counts is made under their locks.
-        let scanned = ledger::scan(&self.0.ledgers, &step)?;
+        let scanned = ledger::scan(&self.0.ledgers, &ids, &step)?;
         drop(step);
         ids.retain(|id| !scanned.held.contains(id));
+        let ids = Vec::from_iter(ids);
         let (mut gone, mut left) = (0, scanned.dead_left);
         for batch in ids.chunks(BATCH) {
             let (busy, n) = self.collect(batch);
@@ -108,7 +109,8 @@ impl Store {
         if idle.is_empty() {
             return Ok((busy, 0));
         }
-        let held = match ledger::scan(&self.0.ledgers, &step) {
+        let among = idle.iter().map(|(id, _)| *id).collect();
+        let held = match ledger::scan(&self.0.ledgers, &among, &step) {
             Err(e) if sys::is_out_of_descriptors(&e) => return Err(e),
             Err(_) => return Ok((busy, 0)),
             Ok(scanned) => scanned.held,
@@ -191,10 +193,10 @@ enum Idle {
 }
 
 /// Ids of a directory; none if somebody removed it. A dotted file whose maker died (its lock is free) is removed on the way.
-pub(super) fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
+pub(super) fn names(dir: &Path) -> io::Result<HashSet<SegmentId>> {
     let mut ids = HashSet::new();
     let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
         other => other?,
     };
     for entry in entries {
@@ -206,7 +208,7 @@ pub(super) fn names(dir: &Path) -> io::Result<Vec<SegmentId>> {
             None => drop(remove_dead_dotted(dir, &name)),
         }
     }
-    Ok(ids.into_iter().collect())
+    Ok(ids)
 }
 
 fn remove_dead_dotted(dir: &Path, name: &OsStr) -> io::Result<()> {

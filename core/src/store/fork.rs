@@ -9,7 +9,7 @@ use std::sync::{MutexGuard, Once};
 use super::ledger::Ledger;
 use super::{State, Store};
 use crate::lock::Lock;
-use crate::segment::{DraftsHeld, drafts_before_fork};
+use crate::segment::{DraftsHeld, MappingsHeld, drafts_before_fork, mappings_before_fork};
 
 /// Every store this process has opened.
 pub(super) static STORES: Lock<Vec<Store>> = Lock::new(Vec::new());
@@ -20,6 +20,7 @@ struct Held {
     states: Vec<MutexGuard<'static, State>>,
     _stores: MutexGuard<'static, Vec<Store>>,
     _drafts: DraftsHeld,
+    _mappings: MappingsHeld,
 }
 
 thread_local! {
@@ -91,7 +92,13 @@ extern "C" fn prepare() {
         // An empty ledger has nothing to pass on: the child makes its own when it needs one.
         state.childs = state.ledger.as_ref().filter(|l| !l.is_empty()).and_then(|l| l.twin().ok());
     }
-    HELD.set(Some(Held { _step: step, states, _stores: stores, _drafts: drafts_before_fork() }));
+    HELD.set(Some(Held {
+        _step: step,
+        states,
+        _stores: stores,
+        _drafts: drafts_before_fork(),
+        _mappings: mappings_before_fork(),
+    }));
 }
 
 extern "C" fn parent() {

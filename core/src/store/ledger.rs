@@ -181,16 +181,16 @@ impl Ledger {
 
 /// What a scan found.
 pub(super) struct Scanned {
-    /// Every id that a living process names.
+    /// What living processes name.
     pub(super) held: HashSet<SegmentId>,
     /// Ledgers of the dead are still there, because somebody else was listing.
     pub(super) dead_left: bool,
 }
 
-/// Every id that a living process names.
-pub(super) fn scan(dir: &Path, step: &Step) -> io::Result<Scanned> {
+/// Those of `among` that a living process names. A process may hold very many more than are asked about.
+pub(super) fn scan(dir: &Path, among: &HashSet<SegmentId>, step: &Step) -> io::Result<Scanned> {
     let mut held = HashSet::new();
-    let dead_left = each_living(dir, step, |ledger| held.extend(ledger.ids()))?;
+    let dead_left = each_living(dir, step, |ledger| held.extend(ledger.ids().filter(|id| among.contains(id))))?;
     Ok(Scanned { held, dead_left })
 }
 

@@ -38,7 +38,7 @@ pub use room::when_full;
 pub use waiting::Waiting;
 
 use crate::lock::Lock;
-use crate::segment::{Backing, Bytes, Finished, Segment, Writer};
+use crate::segment::{Backing, Bytes, Finished, Mapped, Segment, Writer};
 use crate::sys::Unnamed;
 use crate::{AttachError, CreateError, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
 use control::Locked;
@@ -198,7 +198,8 @@ impl Store {
             other => other.into(),
         })?;
         let inode = self.link(&mut state, slot, id, file, named).map_err(|e| self.write_failed(e, len))?;
-        let drafted = || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: map.take()?, base }));
+        let drafted =
+            || draft.and_then(|(map, base)| Some(Bytes::Drafted { map: Mapped::new(map.take()?, base), base }));
         let bytes = opened.or_else(drafted).expect("a draft is sealed once");
         let whole = matches!(bytes, Bytes::Mapped(_) | Bytes::Live(_));
         let table = if whole && header.table_len() > ONE_READ {

@@ -41,7 +41,7 @@ impl Store {
     fn kept(&self) -> Vec<Kept> {
         let step = fork::step();
         let Ok(ids) = collect::names(&self.0.segments) else { return Vec::new() };
-        let Ok(scanned) = ledger::scan(&self.0.ledgers, &step) else { return Vec::new() };
+        let Ok(scanned) = ledger::scan(&self.0.ledgers, &ids, &step) else { return Vec::new() };
         let kept = |id| {
             let locked = self.try_locked(id)?;
             let until = locked.control().ok()?.last_end(sys::now())?;
@@ -54,7 +54,8 @@ impl Store {
     fn remove_unheld(&self, batch: &[Kept]) -> (usize, u64) {
         let step = fork::step();
         let locked: Vec<_> = batch.iter().filter_map(|kept| Some((kept, self.try_locked(kept.id)?))).collect();
-        let Ok(scanned) = ledger::scan(&self.0.ledgers, &step) else { return (0, 0) };
+        let among = locked.iter().map(|(kept, _)| kept.id).collect();
+        let Ok(scanned) = ledger::scan(&self.0.ledgers, &among, &step) else { return (0, 0) };
         let gone = locked.iter().filter(|(kept, _)| !scanned.held.contains(&kept.id) && self.unlink(kept.id));
         gone.fold((0, 0), |(n, bytes), (kept, _)| (n + 1, bytes + kept.len))
     }
