@@ -77,15 +77,18 @@ row_number <- function(x, argument, usual) {
 #' @export
 sharedObjectReport <- function() {
   all <- .Call(cs_report_store)
-  known <- all$strategy != ""
   holders <- lengths(all$holders)
   in_flight <- as.integer(all$in_flight + all$more_in_flight)
+  state <- rep("idle", length(all$id))
+  state[in_flight > 0L] <- "in flight"
+  state[holders > 0L] <- "held"
+  state[all$freed == 1] <- "freed"
   data.frame(
-    Id = ifelse(all$name == "", all$id, all$name),
+    Id = replace(all$id, all$name != "", all$name[all$name != ""]),
     size = all$size,
-    type = ifelse(known, sub("^r[.]", "", all$strategy), NA_character_),
-    length = ifelse(known, all$length, NA_real_),
-    state = ifelse(all$freed == 1, "freed", ifelse(holders > 0L, "held", ifelse(in_flight > 0L, "in flight", "idle"))),
+    type = replace(sub("^r[.]", "", all$strategy), all$strategy == "", NA),
+    length = all$length,
+    state = state,
     holders = holders,
     heldBy = vapply(all$holders, function(pids) paste(format(pids, scientific = FALSE, trim = TRUE), collapse = " "), ""),
     inFlight = in_flight,

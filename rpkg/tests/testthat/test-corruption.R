@@ -261,3 +261,79 @@ test_that("sweeps and listings take damaged segments for what they are: nobody's
     expect_identical(sum(held), sum(as.numeric(1:5000)))
   })
 })
+
+# Cuts the file of a segment under this process's mapping.
+cut_file <- function(x, to) {
+  file <- file.path(cowshed:::store_path(), "segments", sub(":.*", "", cowshed:::data_id(x)))
+  stopifnot(system2("truncate", c("-s", to, file)) == 0)
+}
+
+test_that("a file cut under its readers gives NA to who reads it at that moment, then errors, and R lives on", {
+  skip_if(Sys.which("truncate") == "")
+  with_new_store({
+    vectors <- list(
+      double = as.numeric(1:1e6), integer = 1:1e6 + 0L, logical = rep(TRUE, 1e6), complex = complex(real = 1:1e6), raw = as.raw(rep(1L, 1e6)),
+      strings = as.character(1:1e5), few = rep_len(c("a", "b"), 2e5)
+    )
+    tried <- run_r({
+      library(cowshed)
+      class_of <- function(code) tryCatch({ force(code); "none" }, error = function(e) class(e)[1])
+      lost <- function(v, copyOnWrite) {
+        x <- share(v, copyOnWrite = copyOnWrite)
+        y <- x
+        cut_file(x, 8192)
+        if (is.double(v) && copyOnWrite) stopifnot(is.na(sum(x)))
+        results <- c(
+          sum = class_of(if (is.character(x)) nchar(x) else range(as.numeric(x))), element = class_of(x[[length(x)]]), subset = class_of(x[5]),
+          assign = class_of(x[2] <- x[3]), send = class_of(serialize(x, NULL)), copy = class_of(unshare(y)), compare = class_of(identical(y, v)),
+          again = class_of(share(y)), through = class_of({ y[1] <- v[1] })
+        )
+        c(results, still = is.shared(x) || length(x) != length(v))
+      }
+      kinds <- lapply(vectors, lost, copyOnWrite = TRUE)
+      kinds <- c(kinds, lapply(vectors[c("double", "integer")], lost, copyOnWrite = FALSE))
+      # A frame's columns, one segment.
+      d <- share(data.frame(a = as.numeric(1:1e5), b = as.character(1:1e5)))
+      cut_file(d$a, 4096)
+      frame <- c(class_of(print(d$a[1:2])), class_of(paste(d$b)), class_of(d[1, ]))
+      l <- share(lapply(1:10000, function(i) as.numeric(1:10)))
+      cut_file(l[[1]], 4096)
+      list <- c(class_of(sum(unlist(l))), class_of(l[[9000]] + 0))
+      # One that was written privately loses what was written: the kernel takes those pages too.
+      p <- share(as.numeric(1:1e6))
+      q <- p
+      q[1] <- 0
+      cut_file(p, 4096)
+      private <- class_of({ stopifnot(is.na(sum(q))); sum(q) })
+      # All others are as they were.
+      z <- share(as.numeric(1:1e6))
+      answer(list(kinds = kinds, frame = frame, list = list, private = private, whole = identical(sum(z), sum(as.numeric(1:1e6)))))
+    }, vectors = vectors, cut_file = cut_file)
+    expect_ended_well(tried)
+    for (kind in names(tried$answer$kinds)) {
+      got <- tried$answer$kinds[[kind]]
+      expect_identical(unname(got[setdiff(names(got), "still")]), rep("cowshed_error_corrupt", 9), info = paste(kind, toString(got)))
+      expect_identical(got[["still"]], "FALSE", info = kind)
+    }
+    expect_identical(unique(tried$answer$frame), "cowshed_error_corrupt")
+    expect_identical(unique(tried$answer$list), "cowshed_error_corrupt")
+    expect_identical(tried$answer$private, "cowshed_error_corrupt")
+    expect_true(tried$answer$whole)
+  })
+})
+
+test_that("the error of a cut file names the segment and the remedy", {
+  skip_if(Sys.which("truncate") == "")
+  with_new_store({
+    got <- run_r({
+      library(cowshed)
+      x <- share(as.numeric(1:1e5))
+      id <- sub(":.*", "", cowshed:::data_id(x))
+      cut_file(x, 0)
+      answer(list(id = id, error = condition_of(x[1:10])))
+    }, cut_file = cut_file)
+    expect_condition_class(got$answer$error, "corrupt")
+    expect_match(got$answer$error$message, got$answer$id, fixed = TRUE)
+    expect_match(got$answer$error$message, "was cut short while this process had it open.*share the object again")
+  })
+})
