@@ -14,3 +14,9 @@
   # Whatever died before us left nothing for long. A store that cannot be used is for share() to report.
   tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
 }
+
+# The library stays, as its objects do. What nobody uses any more goes now, and not at the end of the session.
+.onUnload <- function(libpath) {
+  gc()
+  tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
+}

@@ -1,3 +1,27 @@
+#' Options of cowshed
+#'
+#' All are R's own [options()]. Wrong values are errors of [share()] that name the option.
+#'
+#' | option | from the start | |
+#' |---|---|---|
+#' | `cowshed.store` | memory (`/dev/shm`) | the directory, an absolute path, in which shared objects are; on a disk for objects larger than memory, or where `/dev/shm` is small |
+#' | `cowshed.maxStore` | no limit | bytes that the shared objects of this user may have in all, as far as this process may add to them |
+#' | `cowshed.grace` | 300 | seconds that a reference which was sent keeps an object that nobody holds any more |
+#' | `cowshed.serialize` | `"auto"` | `"reference"` or `"value"`: see [withSharedSerialization()] |
+#' | `cowshed.copyOnWrite`, `cowshed.sharedSubset`, `cowshed.sharedCopy`, `cowshed.sharedAttributes`, `cowshed.mustWork`, `cowshed.minLength` | | the defaults of [share()]'s arguments: see [sharedObjectPkgOptions()] |
+#'
+#' @section When there is no room: A store that is full, or that holds as much as `cowshed.maxStore` allows, is first cleaned of what nobody holds,
+#'   then R collects its garbage, then references that were sent and that nobody has attached give way, the oldest first. Only if that is not
+#'   enough, `share()` gives an error of class `cowshed_error_full`, with the sizes and what to do, and leaves nothing behind.
+#'   [sharedObjectReport()] shows who holds what. In Docker `/dev/shm` has 64 MB unless `docker run --shm-size=8g` says otherwise.
+#' @examples
+#' old <- options(cowshed.maxStore = 1e6)
+#' tryCatch(share(numeric(1e6)), cowshed_error_full = function(e) conditionMessage(e))
+#' options(old)
+#' @seealso [share()], [sharedObjectReport()]
+#' @name cowshed-options
+NULL
+
 #' What share() does where its arguments do not say
 #'
 #' `sharedObjectPkgOptions()` reads and sets the defaults of [share()]. They are R's options of the same names with `cowshed.` before them:

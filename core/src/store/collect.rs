@@ -1,4 +1,4 @@
-//! Unlinking what nobody holds: the only place a segment loses its name, apart from an explicit free.
+//! Unlinking what nobody holds. Apart from an explicit free, and `press`, the only place where a segment loses its name.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
