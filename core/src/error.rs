@@ -128,6 +128,20 @@ pub enum CreateError {
         /// Bytes allowed.
         budget: u64,
     },
+    /// The store is in memory, and there is not so much left.
+    #[error(
+        "no room for {asked} bytes in the store '{}', which is in memory: the machine, or the container or job this process is in, has {left} \
+         bytes left; free memory, ask for more (docker run -m, sbatch --mem), or choose a directory on disk with options(cowshed.store = )",
+        path.display()
+    )]
+    Memory {
+        /// The store.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
+        /// Bytes of memory left.
+        left: u64,
+    },
     /// A file may not be that large: `ulimit -f`, or a limit of the file system.
     #[error("{asked} bytes are more than a file in the store '{}' may have; raise this process's limit (ulimit -f)", path.display())]
     FileSize {
@@ -353,7 +367,10 @@ impl CreateError {
     /// Its class.
     pub const fn kind(&self) -> Kind {
         match self {
-            CreateError::Full { .. } | CreateError::Budget { .. } | CreateError::FileSize { .. } => Kind::Full,
+            CreateError::Full { .. }
+            | CreateError::Budget { .. }
+            | CreateError::Memory { .. }
+            | CreateError::FileSize { .. } => Kind::Full,
             CreateError::Write { .. } | CreateError::Spent => Kind::Store,
             CreateError::Store(e) => e.kind(),
             CreateError::TooManyParts { .. } => Kind::Unshareable,

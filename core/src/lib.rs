@@ -27,6 +27,7 @@ mod error;
 pub mod fake;
 mod flags;
 mod format;
+mod headroom;
 mod host;
 mod id;
 mod lock;

@@ -162,6 +162,12 @@ pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(s.f_bavail.saturating_mul(s.f_frsize))
 }
 
+/// Whether files of `dir` are in memory.
+pub(crate) fn is_memory(dir: &Path) -> bool {
+    const TMPFS: i64 = 0x0102_1994;
+    rustix::fs::statfs(dir).is_ok_and(|s| s.f_type == TMPFS)
+}
+
 /// Bytes the file system of `dir` has in all.
 pub(crate) fn capacity(dir: &Path) -> io::Result<u64> {
     let s = rustix::fs::statvfs(dir)?;

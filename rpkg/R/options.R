@@ -13,7 +13,8 @@
 #' @section When there is no room: A store that is full, or that holds as much as `cowshed.maxStore` allows, is first cleaned of what nobody holds,
 #'   then R collects its garbage, then references that were sent and that nobody has attached give way, the oldest first. Only if that is not
 #'   enough, `share()` gives an error of class `cowshed_error_full`, with the sizes and what to do, and leaves nothing behind.
-#'   [sharedObjectReport()] shows who holds what. In Docker `/dev/shm` has 64 MB unless `docker run --shm-size=8g` says otherwise.
+#'   [sharedObjectReport()] shows who holds what. In Docker `/dev/shm` has 64 MB unless `docker run --shm-size=8g` says otherwise. An object of 64 MB or more is refused in the same way if
+#'   the machine, or the container or batch job this process is in, has not so much memory left (Linux's control groups tell).
 #' @examples
 #' old <- options(cowshed.maxStore = 1e6)
 #' tryCatch(share(numeric(1e6)), cowshed_error_full = function(e) conditionMessage(e))

@@ -57,6 +57,8 @@ struct Inner {
     /// Bytes its files may have; `u64::MAX` for any number.
     budget: AtomicU64,
     weight: Weight,
+    /// Whether its files are in memory.
+    in_memory: bool,
     state: Lock<State>,
 }
 
@@ -121,6 +123,7 @@ impl Store {
             ledgers: path.join(dir::LEDGERS),
             budget: AtomicU64::new(u64::MAX),
             weight: Weight::new(sys::capacity(&path).unwrap_or(u64::MAX)),
+            in_memory: sys::is_memory(&path),
             path,
             state: Lock::default(),
         };

@@ -1,6 +1,7 @@
 //! Room in a store that has none left: what is tried before that is an error.
 //!
-//! - There is none when the file system is full, or when the store's budget is spent, which a user may set below it.
+//! - There is none when the file system is full, when the store's budget is spent, which a user may set below it, or when the store is in memory and
+//!   the machine, or our container, has none left.
 //! - References in flight that nobody has claimed give way last, and the ones that would end first go first (`press`).
 //! - No lock of ours is held meanwhile: all ways drop segments.
 
@@ -10,10 +11,13 @@ use std::sync::{MutexGuard, OnceLock};
 
 use super::ledger::{Entry, Slot};
 use super::{State, Store};
-use crate::{CreateError, StoreError, sys};
+use crate::{CreateError, StoreError, headroom, sys};
 
 /// Ways to make room for so many bytes, the gentler first. How many segments went.
 const WAYS: [fn(&Store, u64) -> usize; 3] = [|store, _| store.sweep(), |store, _| store.relieve(), Store::press];
+
+/// From here on a payload is so large that writing it could be the end of this process.
+const MUCH: u64 = 64 << 20;
 
 static RELIEF: OnceLock<fn()> = OnceLock::new();
 
@@ -56,7 +60,10 @@ impl Store {
 
     /// Sees to it before `asked` bytes are written that they fit, behind those of the same segment `written` already; makes room if they do not.
     pub(crate) fn ensure_room(&self, asked: u64, written: u64) -> Result<(), CreateError> {
-        self.relieved(|| self.shortage_of_space(asked).or_else(|| self.shortage_of_budget(asked + written)))
+        self.relieved(|| {
+            let short = self.shortage_of_space(asked).or_else(|| self.shortage_of_budget(asked + written));
+            short.or_else(|| self.shortage_of_memory(asked))
+        })
     }
 
     /// The same for a segment of `len` bytes that are all written: only the budget could be short.
@@ -80,6 +87,16 @@ impl Store {
         let free = sys::free_bytes(self.path()).unwrap_or(u64::MAX);
         let error = || CreateError::Full { path: self.path().to_owned(), asked, free };
         (asked > free).then(|| Shortage { bytes: asked - free, error: error() })
+    }
+
+    /// Of what is small against any machine's memory nobody asks.
+    fn shortage_of_memory(&self, asked: u64) -> Option<Shortage> {
+        if !self.0.in_memory || asked < MUCH {
+            return None;
+        }
+        let left = headroom::left();
+        let error = || CreateError::Memory { path: self.path().to_owned(), asked, left };
+        (asked > left).then(|| Shortage { bytes: asked - left, error: error() })
     }
 
     fn shortage_of_budget(&self, asked: u64) -> Option<Shortage> {
