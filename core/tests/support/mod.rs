@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod puppet;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod trace;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,736 @@
+//! A fault at every system call of every operation: the process is killed there, or the call gives an error. `docs/lifetime.md` says what
+//! must hold after it.
+//!
+//! - Each fault has a store of its own, with a *bystander* that holds a segment, a reference in flight, and what dead processes left. The
+//!   *actor* suffers the fault. A *newcomer* comes after it, sweeps, and looks.
+//! - Processes are puppets, and the actor is traced (`support/trace.rs`). What is counted there is counted here.
+
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+mod support;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use support::puppet::{Puppet, Stage, play};
+use support::trace::{Call, End, Fault, Run, Who, run};
+
+/// Not a test: the life of the processes started below.
+#[test]
+fn puppet() {
+    play();
+}
+
+/// Milliseconds of grace that end only after the test.
+const LONG: u32 = 600_000;
+/// Numbers of a value whose segment is copied.
+const SMALL: u32 = 10;
+/// Numbers of a value whose segment is mapped.
+const MAPPED: u32 = 5_000;
+/// Numbers of a value whose segment is collected at once.
+const LARGE: u32 = 140_000;
+
+/// What is tried, and what must hold of it besides the laws for all.
+struct Operation {
+    name: &'static str,
+    /// Whose system calls.
+    who: Who,
+    /// As where there is no `O_TMPFILE`.
+    dotted: bool,
+    /// What is there before.
+    arrange: fn(&mut Scene),
+    /// What the actor is told; `{x}` is a word of the scene.
+    command: &'static str,
+    law: fn(&mut Scene, &Outcome),
+}
+
+const OPERATION: Operation =
+    Operation { name: "", who: Who::Itself, dotted: false, arrange: |_| {}, command: "", law: |_, _| {} };
+
+/// How it ended.
+enum Outcome {
+    /// Amid these calls, the actor's or its child's.
+    Killed(Vec<Call>),
+    /// With this answer, and whether a call gave an error.
+    Answered(String, bool),
+    /// It was told to end, and did.
+    Exited,
+}
+
+#[test]
+fn share_of_what_waits() {
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        if let Outcome::Answered(id, _) = outcome
+            && scene.went_well(id)
+        {
+            scene.actor_has("same", "x", id, 1, SMALL);
+        }
+    };
+    try_all(&Operation { name: "share, waits", command: "wait x 1 10", law, ..OPERATION });
+}
+
+#[test]
+fn share_of_a_large_value() {
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        if let Outcome::Answered(id, _) = outcome
+            && scene.went_well(id)
+        {
+            scene.actor_has("same", "x", id, 1, LARGE);
+        }
+    };
+    let large = Operation { name: "share, large", command: "share x 1 140000", law, ..OPERATION };
+    try_all(&large);
+    try_all(&Operation { name: "share, large, dotted", dotted: true, ..large });
+}
+
+#[test]
+fn seal_of_a_draft() {
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        if let Outcome::Answered(id, _) = outcome {
+            scene.actor.expect(&format!("drafted x 1 {MAPPED}"), "right");
+            if scene.went_well(id) {
+                scene.actor_has("plain", "x", id, 1, MAPPED);
+            }
+        }
+    };
+    let arrange = |scene: &mut Scene| drop(scene.actor.ask(&format!("begin x 1 {MAPPED}")));
+    let seal = Operation { name: "seal", arrange, command: "seal x 5000", law, ..OPERATION };
+    try_all(&seal);
+    let arrange = |scene: &mut Scene| {
+        scene.actor.ask(&format!("begin x 1 {MAPPED}"));
+        scene.stage.fork(&mut scene.actor).leave("_exit");
+    };
+    try_all(&Operation { name: "seal, after a fork", arrange, ..seal });
+}
+
+#[test]
+fn naming_of_what_waits() {
+    let arrange = |scene: &mut Scene| scene.actor_makes("wait", "x", 1, SMALL);
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        if let Outcome::Answered(_, _) = outcome {
+            scene.actor.expect("name x", "named");
+            scene.actor_has("same", "x", &scene.word("x"), 1, SMALL);
+        }
+    };
+    let name = Operation { name: "name", arrange, command: "name x", law, ..OPERATION };
+    try_all(&name);
+    try_all(&Operation { name: "name, dotted", dotted: true, ..name });
+}
+
+#[test]
+fn export() {
+    let arrange = |scene: &mut Scene| scene.actor_makes("share", "x", 1, SMALL);
+    let law = |scene: &mut Scene, outcome: &Outcome| match outcome {
+        Outcome::Killed(calls) => {
+            // The first patch is `handed_out`, the second the ticket.
+            let written = usize::from(patches(calls) == 2);
+            let id = scene.word("x");
+            assert_eq!(tickets(&scene.stage).iter().filter(|(of, _)| *of == id).count(), written);
+        }
+        Outcome::Answered(ticket, failed) => {
+            if ticket.parse::<u64>().is_ok() {
+                // The reference alone keeps it.
+                scene.actor.ask("drop x");
+                scene.newcomer().ask("sweep");
+                scene.newcomer_gets("same", "x", &scene.word("x"), ticket, 1, SMALL);
+            } else {
+                assert!(failed, "{ticket}");
+                scene.actor_has("same", "x", &scene.word("x"), 1, SMALL);
+            }
+        }
+        Outcome::Exited => unreachable!(),
+    };
+    try_all(&Operation { name: "export", arrange, command: "export x 600000", law, ..OPERATION });
+}
+
+/// Of an attach of `x`, which nobody holds.
+fn law_of_attach<const N: u32>(scene: &mut Scene, outcome: &Outcome) {
+    let (id, ticket) = (scene.word("x"), scene.word("ticket"));
+    match outcome {
+        // The first patch is the ledger's entry, the second the claim.
+        Outcome::Killed(calls) if patches(calls) == 2 => {
+            scene.newcomer().expect(&format!("attach x {id} {ticket}"), "gone");
+        }
+        Outcome::Killed(_) => scene.newcomer_gets("same", "x", &id, &ticket, 1, N),
+        Outcome::Answered(answer, _) if answer == "attached" => {
+            scene.actor.expect(&format!("same x 1 {N}"), "right");
+            scene.actor_has("same", "x", &id, 1, N);
+        }
+        Outcome::Answered(_, failed) => {
+            assert!(failed);
+            scene.newcomer_gets("same", "x", &id, &ticket, 1, N);
+        }
+        Outcome::Exited => unreachable!(),
+    }
+}
+
+fn arrange_a_reference<const N: u32>(scene: &mut Scene) {
+    let id = scene.bystander.ask(&format!("share x 1 {N}"));
+    let ticket = scene.bystander.ask(&format!("export x {LONG}"));
+    scene.bystander.ask("drop x");
+    scene.words.extend([("x", id), ("ticket", ticket)]);
+}
+
+const ATTACH: Operation = Operation { command: "attach x {x} {ticket}", ..OPERATION };
+
+#[test]
+fn attach_of_what_is_copied() {
+    let (arrange, law) = (arrange_a_reference::<SMALL>, law_of_attach::<SMALL>);
+    try_all(&Operation { name: "attach, copied", arrange, law, ..ATTACH });
+}
+
+#[test]
+fn attach_of_what_is_mapped() {
+    let (arrange, law) = (arrange_a_reference::<MAPPED>, law_of_attach::<MAPPED>);
+    try_all(&Operation { name: "attach, mapped", arrange, law, ..ATTACH });
+}
+
+#[test]
+fn attach_of_what_is_held_already() {
+    let arrange = |scene: &mut Scene| {
+        arrange_a_reference::<SMALL>(scene);
+        let id = scene.word("x");
+        scene.actor.expect(&format!("attach x {id} 0"), "attached");
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| match outcome {
+        Outcome::Killed(calls) if patches(calls) == 1 => {
+            let (id, ticket) = (scene.word("x"), scene.word("ticket"));
+            scene.newcomer().expect(&format!("attach x {id} {ticket}"), "gone");
+        }
+        Outcome::Killed(_) => {
+            scene.newcomer_gets("same", "x", &scene.word("x"), &scene.word("ticket"), 1, SMALL);
+        }
+        Outcome::Answered(answer, _) => {
+            assert_eq!(answer, "attached");
+            scene.actor_has("same", "x", &scene.word("x"), 1, SMALL);
+        }
+        Outcome::Exited => unreachable!(),
+    };
+    try_all(&Operation { name: "attach, held", arrange, law, ..ATTACH });
+}
+
+#[test]
+fn withdrawal_of_a_large_segment() {
+    let arrange = |scene: &mut Scene| scene.actor_makes("share", "x", 1, LARGE);
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let left = support::segments(&scene.stage.store()).contains(&scene.word("x"));
+        // An entry that could not be cleared stays until its process ends.
+        assert!(!left || matches!(outcome, Outcome::Answered(_, true)), "it is left");
+    };
+    let alone = Operation { name: "withdraw, large", arrange, command: "drop x", law, ..OPERATION };
+    try_all(&alone);
+    let arrange = |scene: &mut Scene| {
+        scene.actor_makes("share", "x", 1, LARGE);
+        scene.bystander_attaches("x");
+    };
+    let law = |scene: &mut Scene, _: &Outcome| {
+        scene.bystander_has("x", 1, LARGE);
+    };
+    try_all(&Operation { name: "withdraw, large, held", arrange, law, ..alone });
+}
+
+#[test]
+fn withdrawal_of_a_batch_of_small_segments() {
+    let arrange = |scene: &mut Scene| {
+        let id = scene.bystander.ask(&format!("share x 1 {SMALL}"));
+        scene.words.insert("x", id.clone());
+        scene.actor_makes("share", "y", 2, SMALL);
+        scene.actor_makes("share", "z", 3, SMALL);
+        // Sixty-four make a batch, however often each is among them.
+        for _ in 0..62 {
+            scene.actor.expect(&format!("attach x {id} 0"), "attached");
+            scene.actor.ask("drop x");
+        }
+        scene.actor.ask("drop y");
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        scene.bystander_has("x", 1, SMALL);
+        for name in ["y", "z"] {
+            let left = support::segments(&scene.stage.store()).contains(&scene.word(name));
+            assert!(!left || matches!(outcome, Outcome::Answered(_, true)), "{name} is left");
+        }
+    };
+    try_all(&Operation { name: "withdraw, batch", arrange, command: "drop z", law, ..OPERATION });
+}
+
+#[test]
+fn sweep() {
+    let arrange = |scene: &mut Scene| {
+        scene.actor_makes("share", "x", 1, SMALL);
+        leave_dead_things(&scene.stage);
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        if let Outcome::Answered(_, _) = outcome {
+            scene.actor_has("same", "x", &scene.word("x"), 1, SMALL);
+        }
+    };
+    try_all(&Operation { name: "sweep", arrange, command: "sweep", law, ..OPERATION });
+}
+
+#[test]
+fn free() {
+    let arrange = |scene: &mut Scene| {
+        scene.actor_makes("share", "x", 1, MAPPED);
+        scene.bystander_attaches("x");
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let id = scene.word("x");
+        let there = support::segments(&scene.stage.store()).contains(&id);
+        match outcome {
+            Outcome::Answered(answer, false) => assert_eq!((answer.as_str(), there), ("true", false)),
+            Outcome::Answered(answer, _) => assert!(!(answer == "true" && there)),
+            _ => {}
+        }
+        scene.bystander.expect(&format!("same x 1 {MAPPED}"), "right");
+        if there {
+            scene.bystander_has("x", 1, MAPPED);
+        } else {
+            scene.newcomer().expect(&format!("attach x {id} 0"), "gone");
+        }
+    };
+    try_all(&Operation { name: "free", arrange, command: "free {x}", law, ..OPERATION });
+}
+
+const ALLOCATE: Operation = Operation { command: "memory x 40000 name", ..OPERATION };
+
+/// Of memory that was not there, or whose holders are dead: it is zero.
+fn law_of_new_memory(scene: &mut Scene, outcome: &Outcome) {
+    let mut expected = 1;
+    if let Outcome::Answered(answer, failed) = outcome {
+        if answer != "allocated" {
+            assert!(failed, "{answer}");
+            scene.actor.expect("memory x 40000 name", "allocated");
+        }
+        scene.actor.expect("count x 1", "1");
+        expected = 2;
+    }
+    scene.newcomer().expect("memory x 40000 name", "allocated");
+    scene.newcomer().expect("count x 1", &expected.to_string());
+    scene.newcomer().ask("drop x");
+}
+
+#[test]
+fn allocation_of_named_memory() {
+    let new = Operation { name: "allocate, new", law: law_of_new_memory, ..ALLOCATE };
+    try_all(&new);
+    try_all(&Operation { name: "allocate, new, dotted", dotted: true, ..new });
+}
+
+#[test]
+fn allocation_of_memory_that_others_have() {
+    let arrange = |scene: &mut Scene| {
+        let mut dead = scene.stage.puppet();
+        dead.ask("memory x 40000 name");
+        dead.expect("count x 5", "5");
+        dead.kill();
+    };
+    try_all(&Operation { name: "allocate, of the dead", arrange, law: law_of_new_memory, ..ALLOCATE });
+    let arrange = |scene: &mut Scene| {
+        scene.bystander.ask("memory x 40000 name");
+        scene.bystander.expect("count x 5", "5");
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let mut expected = 7;
+        if let Outcome::Answered(answer, failed) = outcome {
+            if answer != "allocated" {
+                assert!(failed, "{answer}");
+                scene.actor.expect("memory x 40000 name", "allocated");
+            }
+            scene.actor.expect("count x 1", "6");
+            expected = 8;
+        }
+        scene.newcomer().expect("memory x 40000 name", "allocated");
+        scene.newcomer().expect("count x 1", &(expected - 1).to_string());
+        scene.bystander.expect("count x 1", &expected.to_string());
+        scene.newcomer().ask("drop x");
+    };
+    try_all(&Operation { name: "allocate, of others", arrange, law, ..ALLOCATE });
+}
+
+fn arrange_a_fork(scene: &mut Scene) {
+    scene.actor_makes("share", "large", 5, LARGE);
+    scene.actor_makes("wait", "waits", 6, SMALL);
+    scene.actor.ask(&format!("begin draft 7 {MAPPED}"));
+}
+
+/// Of parent and child, whichever live.
+fn law_of_fork(scene: &mut Scene, outcome: &Outcome) {
+    let (large, waits) = (scene.word("large"), scene.word("waits"));
+    let failed = matches!(outcome, Outcome::Answered(_, true));
+    let mut child = scene.child.take();
+    if let Some(child) = &mut child {
+        child.expect(&format!("same large 5 {LARGE}"), "right");
+        child.expect(&format!("same waits 6 {SMALL}"), "right");
+        child.expect(&format!("drafted draft 7 {MAPPED}"), "right");
+        if !child.ask(&format!("seal draft {MAPPED}")).starts_with("error") {
+            child.expect(&format!("plain draft 7 {MAPPED}"), "right");
+        }
+        // A child whose ledger could not be made makes it now.
+        child.ask(&format!("share mine 8 {SMALL}"));
+    }
+    if scene.lives {
+        scene.actor.expect(&format!("same waits 6 {SMALL}"), "right");
+        scene.actor.expect(&format!("drafted draft 7 {MAPPED}"), "right");
+        let id = scene.actor.ask(&format!("seal draft {MAPPED}"));
+        scene.actor_has("plain", "draft", &id, 7, MAPPED);
+        scene.actor_has("same", "large", &large, 5, LARGE);
+        // What could not be named at a fork never is.
+        if !failed || scene.actor.ask("name waits") == "named" {
+            scene.actor_has("same", "waits", &waits, 6, SMALL);
+        }
+        for name in ["large", "waits", "draft"] {
+            scene.actor.ask(&format!("drop {name}"));
+        }
+        scene.newcomer().ask("sweep");
+    }
+    let Some(mut child) = child else { return };
+    for (name, id, seed, n) in [("large", large, 5, LARGE), ("waits", waits, 6, SMALL)] {
+        child.expect(&format!("same {name} {seed} {n}"), "right");
+        let ticket = child.ask(&format!("export {name} {LONG}"));
+        if ticket != "by value" || !(failed && name == "waits") {
+            scene.newcomer_gets("same", name, &id, &ticket, seed, n);
+        }
+    }
+    child.leave("exit");
+}
+
+#[test]
+fn fork() {
+    let fork =
+        Operation { name: "fork", arrange: arrange_a_fork, command: "fork", law: law_of_fork, ..OPERATION };
+    try_all(&fork);
+    try_all(&Operation { name: "fork, dotted", dotted: true, ..fork });
+    try_all(&Operation { name: "fork, the child", who: Who::Child, ..fork });
+}
+
+#[test]
+fn exit() {
+    let arrange = |scene: &mut Scene| {
+        scene.actor_makes("share", "x", 1, SMALL);
+        scene.actor_makes("share", "y", 2, LARGE);
+        scene.bystander_attaches("y");
+        scene.actor_makes("share", "z", 3, MAPPED);
+        let ticket = scene.actor.ask(&format!("export z {LONG}"));
+        scene.words.insert("ticket", ticket);
+        scene.actor_makes("wait", "waits", 4, SMALL);
+    };
+    let law = |scene: &mut Scene, _: &Outcome| {
+        assert!(!support::segments(&scene.stage.store()).contains(&scene.word("x")), "x is left");
+        scene.bystander_has("y", 2, LARGE);
+        scene.newcomer_gets("same", "z", &scene.word("z"), &scene.word("ticket"), 3, MAPPED);
+    };
+    try_all(&Operation { name: "exit", arrange, command: "exit", law, ..OPERATION });
+}
+
+/// Who is there, and what they know.
+struct Scene {
+    stage: Stage,
+    actor: Puppet,
+    /// Whether the actor does.
+    lives: bool,
+    bystander: Puppet,
+    /// Once the fault was.
+    newcomer: Option<Puppet>,
+    /// Of a fork.
+    child: Option<Puppet>,
+    /// Ids and tickets.
+    words: HashMap<&'static str, String>,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let stage = Stage::new();
+        let (mut bystander, actor) = (stage.puppet(), stage.puppet());
+        let mut words = HashMap::new();
+        words.insert("held", bystander.ask(&format!("share held 2 {MAPPED}")));
+        leave_dead_things(&stage);
+        words.insert("flying", bystander.ask(&format!("share flying 3 {SMALL}")));
+        words.insert("flight", bystander.ask(&format!("export flying {LONG}")));
+        bystander.ask("drop flying");
+        Scene { stage, actor, lives: true, bystander, newcomer: None, child: None, words }
+    }
+
+    fn word(&self, name: &str) -> String {
+        self.words[name].clone()
+    }
+
+    fn newcomer(&mut self) -> &mut Puppet {
+        self.newcomer.as_mut().expect("after the fault")
+    }
+
+    /// Whether an answer is none of the errors that an injected one may become.
+    fn went_well(&self, answer: &str) -> bool {
+        !answer.starts_with("error")
+    }
+
+    fn actor_makes(&mut self, how: &str, name: &'static str, seed: u32, n: u32) {
+        let id = self.actor.ask(&format!("{how} {name} {seed} {n}"));
+        self.words.insert(name, id);
+    }
+
+    fn bystander_attaches(&mut self, name: &'static str) {
+        let ticket = self.actor.ask(&format!("export {name} {LONG}"));
+        let id = &self.words[name];
+        self.bystander.expect(&format!("attach {name} {id} {ticket}"), "attached");
+    }
+
+    /// What a living process holds is right, stays, and can be sent.
+    fn actor_has(&mut self, how: &str, name: &str, id: &str, seed: u32, n: u32) {
+        self.actor.expect(&format!("{how} {name} {seed} {n}"), "right");
+        self.newcomer().ask("sweep");
+        let ticket = self.actor.ask(&format!("export {name} {LONG}"));
+        self.newcomer_gets(how, name, id, &ticket, seed, n);
+    }
+
+    fn bystander_has(&mut self, name: &str, seed: u32, n: u32) {
+        self.bystander.expect(&format!("same {name} {seed} {n}"), "right");
+        let ticket = self.bystander.ask(&format!("export {name} {LONG}"));
+        self.newcomer_gets("same", name, &self.word(name), &ticket, seed, n);
+    }
+
+    fn newcomer_gets(&mut self, how: &str, name: &str, id: &str, ticket: &str, seed: u32, n: u32) {
+        let newcomer = self.newcomer();
+        newcomer.expect(&format!("attach {name} {id} {ticket}"), "attached");
+        newcomer.expect(&format!("{how} {name} {seed} {n}"), "right");
+        newcomer.ask(&format!("drop {name}"));
+    }
+
+    /// What holds after every fault. Returns how many descriptors more the actor has, which works on.
+    fn laws(&mut self, law: fn(&mut Scene, &Outcome), outcome: &Outcome, descriptors: usize) -> isize {
+        let mut newcomer = self.stage.puppet();
+        newcomer.ask("sweep");
+        self.newcomer = Some(newcomer);
+        self.bystander_has("held", 2, MAPPED);
+        self.newcomer_gets("same", "flying", &self.word("flying"), &self.word("flight"), 3, SMALL);
+        law(self, outcome);
+        let mut more = 0;
+        if self.lives {
+            let id = self.actor.ask(&format!("share more 9 {SMALL}"));
+            self.actor_has("same", "more", &id, 9, SMALL);
+            self.actor.ask("drop more");
+            more = self.descriptors() as isize - descriptors as isize;
+            self.actor.tell("exit");
+            self.actor.wait();
+        }
+        for (id, ticket) in tickets(&self.stage) {
+            self.newcomer().expect(&format!("attach last {id} {ticket}"), "attached");
+            self.newcomer().ask("drop last");
+        }
+        more
+    }
+
+    /// Everybody lets go.
+    fn end(self) {
+        self.bystander.leave("exit");
+        self.newcomer.expect("after the fault").kill();
+        self.stage.expect_empty_after_a_sweep();
+    }
+
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.actor.pid)).unwrap().count()
+    }
+}
+
+/// The ledger of a dead process, a segment it held, and files that two others were about to name.
+fn leave_dead_things(stage: &Stage) {
+    let (segments, ledgers) = (stage.store().join("segments"), stage.store().join("ledgers"));
+    let first = |dir: &std::path::Path| std::fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
+    for (dir, id) in [(&segments, "d"), (&ledgers, "e")] {
+        std::fs::copy(first(dir), dir.join(id.repeat(32))).unwrap();
+        std::fs::write(dir.join(format!(".{}", id.repeat(32))), "").unwrap();
+    }
+}
+
+/// References in flight, as the control blocks have them (`docs/format.md`): of which segment, and the ticket.
+fn tickets(stage: &Stage) -> Vec<(String, u64)> {
+    let mut all = Vec::new();
+    for id in support::segments(&stage.store()) {
+        let bytes = std::fs::read(stage.store().join("segments").join(&id)).unwrap();
+        let slots = bytes.get(192..192 + 64 * 16).unwrap_or(&[]).chunks_exact(16);
+        let taken = slots.map(|slot| u64::from_le_bytes(slot[..8].try_into().unwrap())).filter(|bits| *bits != 0);
+        all.extend(taken.map(|bits| (id.clone(), bits)));
+    }
+    all
+}
+
+/// Writes of an entry of a ledger, or a slot of a control block, that were done.
+fn patches(calls: &[Call]) -> usize {
+    calls.iter().filter(|c| c.number == libc::SYS_pwrite64 && c.result == Some(16)).count()
+}
+
+/// Tries every fault, and prints how many there were.
+fn try_all(operation: &Operation) {
+    if operation.dotted && !ERRORS {
+        return println!("skipped: {}: errors are injected on x86_64 only", operation.name);
+    }
+    let start = Instant::now();
+    let Some((counted, descriptors)) = attempt(operation, Fault::None, None) else { return };
+    let n = counted.calls.len();
+    let (mut kills, mut errors) = (0, 0);
+    for fault in (0..n).flat_map(|k| [Fault::Before(k), Fault::After(k)]) {
+        let tried = attempt(operation, fault, Some(descriptors));
+        kills += usize::from(tried.is_some_and(|(run, _)| run.end == End::Killed));
+    }
+    for (at, call) in counted.calls.iter().enumerate() {
+        for &errno in errors_of(call) {
+            for stays in [false, true] {
+                if stays && !STAY.contains(&errno) {
+                    continue;
+                }
+                let tried = attempt(operation, Fault::Error { at, errno, stays }, Some(descriptors));
+                errors += usize::from(tried.is_some_and(|(run, _)| run.failed > 0));
+            }
+        }
+    }
+    let errors = if ERRORS { format!("{errors} errors") } else { "errors only on x86_64".to_owned() };
+    println!("{}: {n} system calls, {kills} kills, {errors}, {:.1} s", operation.name, start.elapsed().as_secs_f32());
+}
+
+/// One fault. What was traced, and how many descriptors more the actor had afterwards; `descriptors`: how many it may have.
+fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> Option<(Run, isize)> {
+    let mut told = Told(format!("{}, {fault:?}", operation.name));
+    let mut scene = Scene::new();
+    (operation.arrange)(&mut scene);
+    let mut command = operation.command.to_owned();
+    for (name, word) in &scene.words {
+        command = command.replace(&format!("{{{name}}}"), word);
+    }
+    let before = scene.descriptors();
+    let no_file = |call: &Call| (operation.dotted && makes_unnamed(call)).then_some(libc::EOPNOTSUPP);
+    let can_give = |call: &Call, errno: i32| errors_of(call).contains(&errno);
+    let ran = match run(&mut scene.actor, operation.who, &command, fault, can_give, no_file) {
+        Ok(ran) => ran,
+        Err(e) => {
+            println!("skipped: {}: this process may not trace ({e})", operation.name);
+            return None;
+        }
+    };
+    let _ = write!(told.0, ": {:#?}", Short(&ran));
+    let outcome = scene.outcome(operation, &ran);
+    if let Outcome::Answered(answer, _) = &outcome {
+        let _ = write!(told.0, "\n{answer}");
+        check_class(answer, fault);
+    }
+    let more = scene.laws(operation.law, &outcome, before);
+    if let Some(may) = descriptors {
+        assert!(more <= may.max(0), "{more} descriptors more, {may} without a fault");
+    }
+    scene.end();
+    Some((ran, more))
+}
+
+impl Scene {
+    fn outcome(&mut self, operation: &Operation, ran: &Run) -> Outcome {
+        let faulted = ran.failed > 0;
+        let forked = |calls: &[Call]| calls.iter().any(|c| FORKS.contains(&c.number) && c.result > Some(0));
+        match (operation.who, ran.end) {
+            (Who::Itself, End::Killed) => {
+                self.lives = false;
+                self.actor.wait();
+                self.child = forked(&ran.calls).then(|| self.stage.child());
+                Outcome::Killed(ran.calls.clone())
+            }
+            (Who::Itself, End::Exited) => {
+                assert_eq!(operation.command, "exit", "the actor died");
+                self.lives = false;
+                self.actor.wait();
+                Outcome::Exited
+            }
+            (Who::Itself, End::Answers) => {
+                self.child = forked(&ran.calls).then(|| self.stage.child());
+                Outcome::Answered(self.actor.answer(), faulted)
+            }
+            (Who::Child, end) => {
+                let answer = self.actor.answer();
+                assert_ne!(end, End::Exited, "the child died");
+                self.child = (end == End::Answers).then(|| self.stage.child());
+                Outcome::Answered(answer, faulted)
+            }
+        }
+    }
+}
+
+const FORKS: [i64; 2] = [libc::SYS_clone, libc::SYS_clone3];
+
+/// An error has the class that its cause has.
+fn check_class(answer: &str, fault: Fault) {
+    let Fault::Error { errno, stays, .. } = fault else {
+        return assert!(!answer.starts_with("error"), "an error without a fault: {answer}");
+    };
+    if answer == "gone" {
+        assert_eq!(errno, libc::ENOENT, "gone, though it is there");
+    }
+    if stays && errno == libc::ENOSPC && answer.starts_with("error ") {
+        assert!(answer.starts_with("error full"), "{answer}");
+    }
+}
+
+/// Printed when what it lives over fails.
+struct Told(String);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
+
+/// The calls without those of the allocator.
+struct Short<'a>(&'a Run);
+
+impl std::fmt::Debug for Short<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (k, call) in self.0.calls.iter().enumerate() {
+            write!(f, "\n{k}: {} {:x?} = {:?}", call.number, call.args, call.result)?;
+        }
+        write!(f, "\n{:?}, {} failed", self.0.end, self.0.failed)
+    }
+}
+
+const ERRORS: bool = cfg!(target_arch = "x86_64");
+/// Errors that a process may meet once, and that may last as long as it works.
+const STAY: [i32; 4] = [libc::ENOSPC, libc::EMFILE, libc::ENOMEM, libc::EIO];
+
+fn makes_unnamed(call: &Call) -> bool {
+    call.number == libc::SYS_openat && call.args[2] as i32 & libc::O_TMPFILE == libc::O_TMPFILE
+}
+
+/// What a call may say here. Not of those that cannot fail on files that are there: `close`, an unlock, what the allocator asks for.
+fn errors_of(call: &Call) -> &'static [i32] {
+    use libc::{EACCES, EAGAIN, EDQUOT, EFBIG, EIO, EINTR, EMFILE, ENFILE, ENOENT, ENOLCK, ENOMEM, ENOSPC, EWOULDBLOCK};
+    if !ERRORS {
+        return &[];
+    }
+    let flags = call.args[2] as i32;
+    match call.number {
+        libc::SYS_openat if makes_unnamed(call) => &[ENOSPC, EMFILE, EACCES, ENOENT],
+        libc::SYS_openat if flags & libc::O_CREAT != 0 => &[ENOSPC, EMFILE, EDQUOT],
+        // Opened to be locked or linked: its name may be gone meanwhile.
+        libc::SYS_openat if flags & libc::O_RDWR != 0 => &[EMFILE, ENFILE, ENOENT, EACCES],
+        libc::SYS_openat => &[EMFILE, ENFILE, EACCES],
+        libc::SYS_pwrite64 => &[ENOSPC, EDQUOT, EFBIG, EIO, EINTR],
+        libc::SYS_pread64 => &[EIO, EINTR],
+        libc::SYS_linkat => &[ENOSPC, EDQUOT, EACCES, ENOENT],
+        libc::SYS_renameat | libc::SYS_renameat2 => &[ENOSPC, EACCES],
+        libc::SYS_unlinkat => &[EACCES, EIO, ENOENT],
+        libc::SYS_flock if call.args[1] as i32 & libc::LOCK_UN != 0 => &[],
+        libc::SYS_flock if call.args[1] as i32 & libc::LOCK_NB != 0 => &[EWOULDBLOCK, ENOLCK],
+        libc::SYS_flock => &[EINTR, ENOLCK],
+        libc::SYS_mmap if call.args[4] as i32 >= 0 => &[ENOMEM],
+        libc::SYS_fstat | libc::SYS_newfstatat | libc::SYS_statx => &[EIO],
+        libc::SYS_statfs | libc::SYS_fstatfs => &[EIO],
+        libc::SYS_getdents64 => &[EIO],
+        libc::SYS_fcntl if call.args[1] as i32 == libc::F_DUPFD_CLOEXEC => &[EMFILE],
+        libc::SYS_mkdirat => &[ENOSPC, EACCES],
+        libc::SYS_clone | libc::SYS_clone3 => &[EAGAIN, ENOMEM],
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rename => &[ENOSPC, EACCES],
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_unlink => &[EACCES, EIO, ENOENT],
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mkdir => &[ENOSPC, EACCES],
+        _ => &[],
+    }
+}
