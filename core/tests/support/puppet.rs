@@ -316,7 +316,7 @@ fn act(state: &mut State, line: &str) -> String {
             }
         }
         "name" => if store.named(&held[words[1]]) { "named" } else { "by value" }.to_owned(),
-        // begin NAME SEED N: a draft. drafted NAME SEED N: whether it is that. seal NAME N.
+        // begin NAME SEED N: a draft. drafted NAME SEED N: whether it is that. seal NAME N. forget NAME.
         "begin" => match Draft::new(store, &plain_numbers(number(2), number(3) as usize)) {
             Ok(draft) => {
                 state.drafts.insert(words[1].to_owned(), draft);
@@ -329,6 +329,10 @@ fn act(state: &mut State, line: &str) -> String {
             // SAFETY: the draft is as long, and nobody writes it now.
             let bytes = unsafe { std::slice::from_raw_parts(draft.pointer(), draft.len() as usize) };
             if bytes == plain_numbers(number(2), number(3) as usize) { "right" } else { "wrong" }.to_owned()
+        }
+        "forget" => {
+            state.drafts.remove(words[1]).unwrap();
+            "forgotten".to_owned()
         }
         "seal" => {
             let node = Node { length: number(2), ..Node::default() };
