@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::SegmentId;
+use crate::{SegmentId, sys};
 
 /// The class of an error, for a host that has classes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl Kind {
 pub enum StoreError {
     /// The directory cannot be made, or read, or written.
     #[error(
-        "the store '{}' cannot be used ({what}: {source}); choose a directory you can write with options(cowshed.store = )",
-        path.display()
+        "the store '{}' cannot be used ({what}: {source}); {}",
+        path.display(), remedy(source)
     )]
     Unusable {
         /// The store.
@@ -301,19 +301,31 @@ pub enum DispatchError {
     },
 }
 
+/// What to do about a store that cannot be used. A full one is no reason to go elsewhere, and who attaches cannot.
+fn remedy(source: &io::Error) -> &'static str {
+    if sys::is_full(source) {
+        return "remove shared objects you no longer need (rm(), gc()), or enlarge it (docker run --shm-size, or mount -o remount,size=)";
+    }
+    "choose a directory you can write with options(cowshed.store = )"
+}
+
 impl StoreError {
     /// Its class.
-    pub const fn kind(&self) -> Kind {
-        Kind::Store
+    pub fn kind(&self) -> Kind {
+        match self {
+            StoreError::Unusable { source, .. } if sys::is_full(source) => Kind::Full,
+            _ => Kind::Store,
+        }
     }
 }
 
 impl CreateError {
     /// Its class.
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             CreateError::Full { .. } | CreateError::FileSize { .. } => Kind::Full,
-            CreateError::Write { .. } | CreateError::Spent | CreateError::Store(_) => Kind::Store,
+            CreateError::Write { .. } | CreateError::Spent => Kind::Store,
+            CreateError::Store(e) => e.kind(),
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,
         }
@@ -322,7 +334,7 @@ impl CreateError {
 
 impl AllocateError {
     /// Its class.
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             AllocateError::Small { .. } => Kind::Size,
             AllocateError::Create(e) => e.kind(),
@@ -333,12 +345,13 @@ impl AllocateError {
 
 impl AttachError {
     /// Its class.
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             AttachError::Gone { .. } => Kind::Gone,
             AttachError::Format { source: FormatError::Version { .. } | FormatError::ByteOrder, .. } => Kind::Version,
             AttachError::Format { .. } => Kind::Corrupt,
-            AttachError::Io { .. } | AttachError::Store(_) => Kind::Store,
+            AttachError::Io { .. } => Kind::Store,
+            AttachError::Store(e) => e.kind(),
         }
     }
 }
