@@ -149,6 +149,15 @@ impl Puppet {
         }
     }
 
+    /// Its answer, if there is one soon.
+    pub fn answers_within(&mut self, time: Duration) -> Option<String> {
+        let stream = self.stream.get_ref();
+        let mut one = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one descriptor of ours, which lives over the call.
+        let ready = unsafe { libc::poll(&mut one, 1, time.as_millis() as i32) };
+        (ready > 0).then(|| self.answer())
+    }
+
     /// Kills it, and waits until the kernel has closed its files.
     pub fn kill(mut self) {
         self.signal(libc::SIGKILL);

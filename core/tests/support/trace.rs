@@ -1,4 +1,4 @@
-//! A puppet whose system calls are counted, and at any of which it is killed, or given an error in the call's place: ptrace(2).
+//! A puppet that stands still at every system call, and may be killed there, or given an error in the call's place: ptrace(2).
 //!
 //! - Counted is from the return of the socket's read that brought the command to the call that sends the answer (or the end of the process);
 //!   neither of the two is.
@@ -19,20 +19,16 @@ pub struct Call {
     pub result: Option<i64>,
 }
 
-/// What is done to a process at one of its system calls.
+/// What is done at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    /// Killed before this call does anything.
-    Before(usize),
-    /// Killed when it has returned.
-    After(usize),
-    /// From this call on, the first that can give the error does, and if it stays so, all after it.
-    Error {
-        at: usize,
-        errno: i32,
-        stays: bool,
-    },
+pub enum Do {
+    Go,
+    /// Kill it before the call does anything.
+    KillBefore,
+    /// Kill it when the call has returned.
+    KillAfter,
+    /// The call does nothing and gives this error.
+    Fail(i32),
 }
 
 /// What became of it.
@@ -51,8 +47,6 @@ pub enum End {
 pub struct Run {
     pub calls: Vec<Call>,
     pub end: End,
-    /// Calls that gave an error in their place.
-    pub failed: usize,
 }
 
 /// Which process is traced.
@@ -64,15 +58,13 @@ pub enum Who {
     Child,
 }
 
-/// Has a puppet do what it is told, with a fault amid it. `can_give` says which errors a call can give, `always` what is given wherever it
-/// says so. An error: this process may not trace.
+/// Has a puppet do what it is told. `decide` is asked at every call what to do, by its number; the process stands still meanwhile. An error:
+/// this process may not trace.
 pub fn run(
     puppet: &mut Puppet,
     who: Who,
     command: &str,
-    fault: Fault,
-    can_give: impl Fn(&Call, i32) -> bool,
-    always: impl Fn(&Call) -> Option<i32>,
+    mut decide: impl FnMut(usize, &Call) -> Do,
 ) -> io::Result<Run> {
     let at = puppet.ask("trace");
     let (thread, socket) = at.split_once(' ').unwrap();
@@ -90,34 +82,29 @@ pub fn run(
     if who == Who::Child {
         traced = traced.wait_for_child();
     }
-    let mut run = Run { calls: Vec::new(), end: End::Answers, failed: 0 };
+    let mut run = Run { calls: Vec::new(), end: End::Answers };
+    let mut doomed = false;
     loop {
-        let (k, stop) = (run.calls.len(), traced.next());
-        match stop {
+        match traced.next() {
             Stop::Entered(call) if call.is_of(socket, &WRITES) || call.number == libc::SYS_connect => {
                 traced.let_go();
                 return Ok(run);
             }
             Stop::Entered(call) => {
+                let k = run.calls.len();
                 run.calls.push(call);
-                if fault == Fault::Before(k) {
-                    return Ok(traced.kill(puppet, run));
-                }
-                let injected = match fault {
-                    Fault::Error { at, errno, stays } if k >= at && (stays || run.failed == 0) => {
-                        can_give(&call, errno).then_some(errno)
-                    }
-                    _ => None,
-                };
-                run.failed += usize::from(injected.is_some());
-                if let Some(errno) = injected.or_else(|| always(&call)) {
-                    run.calls[k].result = traced.fail(errno);
+                match decide(k, &call) {
+                    Do::Go => {}
+                    Do::KillBefore => return Ok(traced.kill(puppet, run)),
+                    Do::KillAfter => doomed = true,
+                    Do::Fail(errno) => run.calls[k].result = traced.fail(errno),
                 }
             }
             Stop::Left(call) => {
-                let Some(last) = run.calls.last_mut() else { continue };
-                *last = call;
-                if fault == Fault::After(k - 1) {
+                if let Some(last) = run.calls.last_mut() {
+                    *last = call;
+                }
+                if doomed {
                     return Ok(traced.kill(puppet, run));
                 }
             }
