@@ -196,15 +196,22 @@ fn is_ledger(name: &OsStr) -> bool {
     name.to_str().is_some_and(|n| SegmentId::parse(n.strip_prefix('.').unwrap_or(n)).is_some())
 }
 
-/// Adds what a ledger names; false if its process is dead.
+fn is_dotted(name: &OsStr) -> bool {
+    name.as_encoded_bytes().first() == Some(&b'.')
+}
+
+/// Adds what a ledger names; false if its process is dead and it is still there.
 fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<bool> {
     let file = match sys::open(path, false) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         other => other?,
     };
     if sys::try_lock(&file, false)? {
+        // Without its name yet it names no holder, and its maker may be about to lock it: it goes now, under the lock, so that the maker
+        // sees it gone and begins again.
+        let nameless = path.file_name().is_some_and(is_dotted) && std::fs::remove_file(path).is_ok();
         sys::unlock(&file);
-        return Ok(false);
+        return Ok(nameless);
     }
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     let n = read_up_to(&file, &mut bytes)?;
