@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use support::errors::{ERRORS, HALF, STAY, errors_of, makes_unnamed, opens, unlinks};
 use support::puppet::{PATIENCE, Puppet, Stage, play};
 use support::trace::{Call, Do, End, Run, Who, run};
 
@@ -57,7 +58,11 @@ enum Fault {
     /// Killed when it has returned.
     After(usize),
     /// From this call on, the first that can give the error does, and if it stays so, all after it.
-    Error { at: usize, errno: i32, stays: bool },
+    Error {
+        at: usize,
+        errno: i32,
+        stays: bool,
+    },
     /// Somebody else sweeps while it stands still before this call.
     Sweep(usize),
 }
@@ -285,7 +290,8 @@ fn sweep() {
         leave_dead_things(&scene.stage);
     };
     let law = |scene: &mut Scene, outcome: &Outcome| {
-        if let Outcome::Answered(_, _) = outcome {
+        if let Outcome::Answered(_, failed) = outcome {
+            assert!(*failed || !scene.after.contains(&"d".repeat(32)), "what the dead held is left");
             scene.actor_has("same", "x", &scene.word("x"), 1, SMALL);
         }
     };
@@ -423,8 +429,7 @@ fn law_of_fork(scene: &mut Scene, outcome: &Outcome) {
 
 #[test]
 fn fork() {
-    let fork =
-        Operation { name: "fork", arrange: arrange_a_fork, command: "fork", law: law_of_fork, ..OPERATION };
+    let fork = Operation { name: "fork", arrange: arrange_a_fork, command: "fork", law: law_of_fork, ..OPERATION };
     try_all(&fork);
     try_all(&Operation { name: "fork, dotted", dotted: true, ..fork });
     try_all(&Operation { name: "fork, the child", who: Who::Child, ..fork });
@@ -519,6 +524,10 @@ struct Scene {
     newcomer: Option<Puppet>,
     /// Of a fork.
     child: Option<Puppet>,
+    /// A write gave an error: an entry that could not be cleared stays until its place is taken, or its process ends.
+    ledgers_may_lag: bool,
+    /// What the store had when the fault was over.
+    after: Vec<String>,
     /// Ids and tickets.
     words: HashMap<&'static str, String>,
 }
@@ -533,7 +542,17 @@ impl Scene {
         words.insert("flying", bystander.ask(&format!("share flying 3 {SMALL}")));
         words.insert("flight", bystander.ask(&format!("export flying {LONG}")));
         bystander.ask("drop flying");
-        Scene { stage, actor, lives: true, bystander, newcomer: None, child: None, words }
+        Scene {
+            stage,
+            actor,
+            lives: true,
+            bystander,
+            newcomer: None,
+            child: None,
+            ledgers_may_lag: false,
+            after: Vec::new(),
+            words,
+        }
     }
 
     fn word(&self, name: &str) -> String {
@@ -599,6 +618,7 @@ impl Scene {
             let id = self.actor.ask(&format!("share more 9 {SMALL}"));
             self.actor_has("same", "more", &id, 9, SMALL);
             self.actor.ask("drop more");
+            assert!(self.ledgers_may_lag || self.entries_of_nothing() == [""; 0], "a ledger names what is not there");
             more = self.descriptors() as isize - descriptors as isize;
             self.actor.tell("exit");
             self.actor.wait();
@@ -608,6 +628,16 @@ impl Scene {
             self.newcomer().ask("drop last");
         }
         more
+    }
+
+    /// Ids that a ledger has and the store has not, but for those that were freed.
+    fn entries_of_nothing(&self) -> Vec<String> {
+        let there = support::segments(&self.stage.store());
+        let known = |id: &String| there.contains(id) || self.words.values().any(|word| word == id);
+        let ledgers = support::ledgers(&self.stage.store()).into_iter();
+        let bytes = ledgers.flat_map(|name| std::fs::read(self.stage.store().join("ledgers").join(name)));
+        let ids = bytes.flat_map(|b| b[64..].chunks_exact(16).map(hex).collect::<Vec<_>>());
+        ids.filter(|id| *id != "0".repeat(32) && !known(id)).collect()
     }
 
     /// Everybody lets go.
@@ -630,6 +660,10 @@ fn leave_dead_things(stage: &Stage) {
         std::fs::copy(first(dir), dir.join(id.repeat(32))).unwrap();
         std::fs::write(dir.join(format!(".{}", id.repeat(32))), "").unwrap();
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// References in flight, as the control blocks have them (`docs/format.md`): of which segment, and the ticket.
@@ -694,7 +728,7 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
     }
     let before = scene.descriptors();
     let mut sweeper = matches!(fault, Fault::Sweep(_)).then(|| scene.stage.puppet());
-    let (mut happened, mut answered) = (false, true);
+    let (mut happened, mut answered, mut lag) = (false, true, false);
     let decide = |k: usize, call: &Call| {
         match fault {
             Fault::Before(at) if at == k => return Do::KillBefore,
@@ -710,7 +744,8 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
                 if k >= at && (stays || !happened) && errors_of(call).contains(&errno) =>
             {
                 happened = true;
-                return Do::Fail(errno);
+                lag |= call.number == libc::SYS_pwrite64;
+                return if errno == HALF { Do::Halve } else { Do::Fail(errno) };
             }
             _ => {}
         }
@@ -730,8 +765,11 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
         }
         sweeper.kill();
     }
-    let failed = happened && matches!(fault, Fault::Error { .. });
+    // To be interrupted, or served by halves, is no failure.
+    let failed = happened && matches!(fault, Fault::Error { errno, .. } if errno != libc::EINTR && errno != HALF);
     happened |= ran.end == End::Killed;
+    scene.ledgers_may_lag = lag && failed;
+    scene.after = support::segments(&scene.stage.store());
     let outcome = scene.outcome(operation, &ran, failed);
     if let Outcome::Answered(answer, _) = &outcome {
         let _ = write!(told.0, "\n{answer}");
@@ -782,6 +820,7 @@ fn check_class(answer: &str, fault: Fault) {
     let Fault::Error { errno, stays, .. } = fault else {
         return assert!(!answer.starts_with("error"), "an error without a fault: {answer}");
     };
+    assert!(!answer.starts_with("error") || errno != libc::EINTR && errno != HALF, "{answer}");
     if answer == "gone" {
         assert_eq!(errno, libc::ENOENT, "gone, though it is there");
     }
@@ -811,74 +850,5 @@ impl std::fmt::Debug for Short<'_> {
             write!(f, "\n{k}: {} {:x?} = {:?}", call.number, call.args, call.result)?;
         }
         write!(f, "\n{:?}", self.0.end)
-    }
-}
-
-const ERRORS: bool = cfg!(target_arch = "x86_64");
-/// Errors that a process may meet once, and that may last as long as it works.
-const STAY: [i32; 4] = [libc::ENOSPC, libc::EMFILE, libc::ENOMEM, libc::EIO];
-
-/// The flags a file is opened with.
-fn opens(call: &Call) -> Option<i32> {
-    match call.number {
-        libc::SYS_openat => Some(call.args[2] as i32),
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_open => Some(call.args[1] as i32),
-        _ => None,
-    }
-}
-
-fn makes_unnamed(call: &Call) -> bool {
-    opens(call).is_some_and(|flags| flags & libc::O_TMPFILE == libc::O_TMPFILE)
-}
-
-fn unlinks(call: &Call) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if call.number == libc::SYS_unlink {
-        return true;
-    }
-    call.number == libc::SYS_unlinkat
-}
-
-/// What a call may say here. Not of those that cannot fail on files that are there: `close`, an unlock, what the allocator asks for.
-fn errors_of(call: &Call) -> &'static [i32] {
-    use libc::{EACCES, EAGAIN, EDQUOT, EFBIG, EIO, EINTR, EMFILE, ENFILE, ENOENT, ENOLCK, ENOMEM, ENOSPC, EWOULDBLOCK};
-    if !ERRORS {
-        return &[];
-    }
-    if let Some(flags) = opens(call) {
-        return match flags {
-            _ if makes_unnamed(call) => &[ENOSPC, EMFILE, EACCES, ENOENT],
-            _ if flags & libc::O_CREAT != 0 => &[ENOSPC, EMFILE, EDQUOT],
-            // Opened to be locked: its name may be gone meanwhile.
-            _ if flags & libc::O_RDWR != 0 => &[EMFILE, ENFILE, ENOENT, EACCES],
-            _ => &[EMFILE, ENFILE, EACCES],
-        };
-    }
-    match call.number {
-        libc::SYS_pwrite64 => &[ENOSPC, EDQUOT, EFBIG, EIO, EINTR],
-        libc::SYS_pread64 => &[EIO, EINTR],
-        libc::SYS_linkat => &[ENOSPC, EDQUOT, EACCES, ENOENT],
-        libc::SYS_renameat | libc::SYS_renameat2 => &[ENOSPC, EACCES],
-        libc::SYS_unlinkat => &[EACCES, EIO, ENOENT],
-        libc::SYS_flock if call.args[1] as i32 & libc::LOCK_UN != 0 => &[],
-        // A ledger asked whether its process lives: nobody else takes that lock, so it cannot be busy.
-        libc::SYS_flock if call.args[1] as i32 == libc::LOCK_NB | libc::LOCK_SH => &[ENOLCK],
-        libc::SYS_flock if call.args[1] as i32 & libc::LOCK_NB != 0 => &[EWOULDBLOCK, ENOLCK],
-        libc::SYS_flock => &[EINTR, ENOLCK],
-        libc::SYS_mmap if call.args[4] as i32 >= 0 => &[ENOMEM],
-        libc::SYS_fstat | libc::SYS_newfstatat | libc::SYS_statx => &[EIO],
-        libc::SYS_statfs | libc::SYS_fstatfs => &[EIO],
-        libc::SYS_getdents64 => &[EIO],
-        libc::SYS_fcntl if call.args[1] as i32 == libc::F_DUPFD_CLOEXEC => &[EMFILE],
-        libc::SYS_mkdirat => &[ENOSPC, EACCES],
-        libc::SYS_clone | libc::SYS_clone3 => &[EAGAIN, ENOMEM],
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_rename => &[ENOSPC, EACCES],
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_unlink => &[EACCES, EIO, ENOENT],
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_mkdir => &[ENOSPC, EACCES],
-        _ => &[],
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod errors;
 pub mod puppet;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod trace;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use cowshed_core::fake::{Fake, Value, registry};
 use cowshed_core::{
-    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Node, Segment, SegmentId, Sink, Store, Ticket, Waiting,
-    Writer, open, share,
+    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Node, Segment, SegmentId, Sink, Store, Ticket,
+    Waiting, Writer, open, share,
 };
 
 use super::{Dice, Dir};

@@ -29,6 +29,8 @@ pub enum Do {
     KillAfter,
     /// The call does nothing and gives this error.
     Fail(i32),
+    /// The call reads or writes half of what it is asked to.
+    Halve,
 }
 
 /// What became of it.
@@ -98,6 +100,7 @@ pub fn run(
                     Do::KillBefore => return Ok(traced.kill(puppet, run)),
                     Do::KillAfter => doomed = true,
                     Do::Fail(errno) => run.calls[k].result = traced.fail(errno),
+                    Do::Halve => traced.halve(&call),
                 }
             }
             Stop::Left(call) => {
@@ -220,21 +223,34 @@ impl Traced {
     /// At the entry of a call: it gives an error instead. Stops at its exit.
     #[cfg(target_arch = "x86_64")]
     fn fail(&mut self, errno: i32) -> Option<i64> {
-        let register = |number: i32, value: i64| {
-            ask(libc::PTRACE_POKEUSER, self.thread, 8 * number as usize, value as usize).unwrap();
-        };
-        register(libc::ORIG_RAX, -1);
+        self.set(libc::ORIG_RAX, -1);
         let call = self.entered;
         ask(libc::PTRACE_SYSCALL, self.thread, 0, 0).unwrap();
         assert!(self.wait().is_some(), "it died at {call:?}");
-        register(libc::RAX, -i64::from(errno));
+        self.set(libc::RAX, -i64::from(errno));
         self.entered = None;
         Some(-i64::from(errno))
+    }
+
+    /// At the entry of a read or write, whose third argument is its length.
+    #[cfg(target_arch = "x86_64")]
+    fn halve(&self, call: &Call) {
+        self.set(libc::RDX, call.args[2] as i64 / 2);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn set(&self, register: i32, value: i64) {
+        ask(libc::PTRACE_POKEUSER, self.thread, 8 * register as usize, value as usize).unwrap();
     }
 
     #[cfg(not(target_arch = "x86_64"))]
     fn fail(&mut self, _: i32) -> Option<i64> {
         unreachable!("errors are injected on x86_64 only")
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn halve(&self, _: &Call) {
+        unreachable!("calls are changed on x86_64 only")
     }
 
     fn let_go(&self) {
