@@ -9,12 +9,12 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use support::errors::{ERRORS, HALF, STAY, errors_of, makes_unnamed, opens, unlinks};
-use support::puppet::{PATIENCE, Puppet, Stage, play};
+use support::puppet::{PATIENCE, Stage, play};
+use support::scene::{LARGE, LONG, MAPPED, SMALL, Scene, leave_dead_things, tickets};
 use support::trace::{Call, Do, End, Run, Who, run};
 
 /// Not a test: the life of the processes started below.
@@ -22,15 +22,6 @@ use support::trace::{Call, Do, End, Run, Who, run};
 fn puppet() {
     play();
 }
-
-/// Milliseconds of grace that end only after the test.
-const LONG: u32 = 600_000;
-/// Numbers of a value whose segment is copied.
-const SMALL: u32 = 10;
-/// Numbers of a value whose segment is mapped.
-const MAPPED: u32 = 5_000;
-/// Numbers of a value whose segment is collected at once.
-const LARGE: u32 = 140_000;
 
 /// What is tried, and what must hold of it besides the laws for all.
 struct Operation {
@@ -81,7 +72,7 @@ enum Outcome {
 fn share_of_what_waits() {
     let law = |scene: &mut Scene, outcome: &Outcome| {
         if let Outcome::Answered(id, _) = outcome
-            && scene.went_well(id)
+            && went_well(id)
         {
             scene.actor_has("same", "x", id, 1, SMALL);
         }
@@ -93,7 +84,7 @@ fn share_of_what_waits() {
 fn share_of_a_large_value() {
     let law = |scene: &mut Scene, outcome: &Outcome| {
         if let Outcome::Answered(id, _) = outcome
-            && scene.went_well(id)
+            && went_well(id)
         {
             scene.actor_has("same", "x", id, 1, LARGE);
         }
@@ -109,7 +100,7 @@ fn seal_of_a_draft() {
     let law = |scene: &mut Scene, outcome: &Outcome| {
         if let Outcome::Answered(id, _) = outcome {
             scene.actor.expect(&format!("drafted x 1 {MAPPED}"), "right");
-            if scene.went_well(id) {
+            if went_well(id) {
                 scene.actor_has("plain", "x", id, 1, MAPPED);
             }
             // Unsealed, it has its file still.
@@ -513,171 +504,6 @@ fn a_scan_that_meets_a_ledger_before_its_lock_does_not_take_it_away_later() {
     });
 }
 
-/// Who is there, and what they know.
-struct Scene {
-    stage: Stage,
-    actor: Puppet,
-    /// Whether the actor does.
-    lives: bool,
-    bystander: Puppet,
-    /// Once the fault was.
-    newcomer: Option<Puppet>,
-    /// Of a fork.
-    child: Option<Puppet>,
-    /// A write gave an error: an entry that could not be cleared stays until its place is taken, or its process ends.
-    ledgers_may_lag: bool,
-    /// What the store had when the fault was over.
-    after: Vec<String>,
-    /// Ids and tickets.
-    words: HashMap<&'static str, String>,
-}
-
-impl Scene {
-    fn new() -> Scene {
-        let stage = Stage::new();
-        let (mut bystander, actor) = (stage.puppet(), stage.puppet());
-        let mut words = HashMap::new();
-        words.insert("held", bystander.ask(&format!("share held 2 {MAPPED}")));
-        leave_dead_things(&stage);
-        words.insert("flying", bystander.ask(&format!("share flying 3 {SMALL}")));
-        words.insert("flight", bystander.ask(&format!("export flying {LONG}")));
-        bystander.ask("drop flying");
-        Scene {
-            stage,
-            actor,
-            lives: true,
-            bystander,
-            newcomer: None,
-            child: None,
-            ledgers_may_lag: false,
-            after: Vec::new(),
-            words,
-        }
-    }
-
-    fn word(&self, name: &str) -> String {
-        self.words[name].clone()
-    }
-
-    fn newcomer(&mut self) -> &mut Puppet {
-        self.newcomer.as_mut().expect("after the fault")
-    }
-
-    /// Whether an answer is none of the errors that an injected one may become.
-    fn went_well(&self, answer: &str) -> bool {
-        !answer.starts_with("error")
-    }
-
-    fn actor_makes(&mut self, how: &str, name: &'static str, seed: u32, n: u32) {
-        let id = self.actor.ask(&format!("{how} {name} {seed} {n}"));
-        self.words.insert(name, id);
-    }
-
-    /// The actor's first share, after which it has a ledger and has just swept.
-    fn actor_has_shared(&mut self) {
-        self.actor.ask(&format!("share first 8 {SMALL}"));
-    }
-
-    fn bystander_attaches(&mut self, name: &'static str) {
-        let ticket = self.actor.ask(&format!("export {name} {LONG}"));
-        let id = &self.words[name];
-        self.bystander.expect(&format!("attach {name} {id} {ticket}"), "attached");
-    }
-
-    /// What a living process holds is right, stays, and can be sent.
-    fn actor_has(&mut self, how: &str, name: &str, id: &str, seed: u32, n: u32) {
-        self.actor.expect(&format!("{how} {name} {seed} {n}"), "right");
-        self.newcomer().ask("sweep");
-        let ticket = self.actor.ask(&format!("export {name} {LONG}"));
-        self.newcomer_gets(how, name, id, &ticket, seed, n);
-    }
-
-    fn bystander_has(&mut self, name: &str, seed: u32, n: u32) {
-        self.bystander.expect(&format!("same {name} {seed} {n}"), "right");
-        let ticket = self.bystander.ask(&format!("export {name} {LONG}"));
-        self.newcomer_gets("same", name, &self.word(name), &ticket, seed, n);
-    }
-
-    fn newcomer_gets(&mut self, how: &str, name: &str, id: &str, ticket: &str, seed: u32, n: u32) {
-        let newcomer = self.newcomer();
-        newcomer.expect(&format!("attach {name} {id} {ticket}"), "attached");
-        newcomer.expect(&format!("{how} {name} {seed} {n}"), "right");
-        newcomer.ask(&format!("drop {name}"));
-    }
-
-    /// What holds after every fault. Returns how many descriptors more the actor has, which works on.
-    fn laws(&mut self, law: fn(&mut Scene, &Outcome), outcome: &Outcome, descriptors: usize) -> isize {
-        let mut newcomer = self.stage.puppet();
-        newcomer.ask("sweep");
-        self.newcomer = Some(newcomer);
-        self.bystander_has("held", 2, MAPPED);
-        self.newcomer_gets("same", "flying", &self.word("flying"), &self.word("flight"), 3, SMALL);
-        law(self, outcome);
-        let mut more = 0;
-        if self.lives {
-            let id = self.actor.ask(&format!("share more 9 {SMALL}"));
-            self.actor_has("same", "more", &id, 9, SMALL);
-            self.actor.ask("drop more");
-            assert!(self.ledgers_may_lag || self.entries_of_nothing() == [""; 0], "a ledger names what is not there");
-            more = self.descriptors() as isize - descriptors as isize;
-            self.actor.tell("exit");
-            self.actor.wait();
-        }
-        for (id, ticket) in tickets(&self.stage) {
-            self.newcomer().expect(&format!("attach last {id} {ticket}"), "attached");
-            self.newcomer().ask("drop last");
-        }
-        more
-    }
-
-    /// Ids that a ledger has and the store has not, but for those that were freed.
-    fn entries_of_nothing(&self) -> Vec<String> {
-        let there = support::segments(&self.stage.store());
-        let known = |id: &String| there.contains(id) || self.words.values().any(|word| word == id);
-        let ledgers = support::ledgers(&self.stage.store()).into_iter();
-        let bytes = ledgers.flat_map(|name| std::fs::read(self.stage.store().join("ledgers").join(name)));
-        let ids = bytes.flat_map(|b| b[64..].chunks_exact(16).map(hex).collect::<Vec<_>>());
-        ids.filter(|id| *id != "0".repeat(32) && !known(id)).collect()
-    }
-
-    /// Everybody lets go.
-    fn end(self) {
-        self.bystander.leave("exit");
-        self.newcomer.expect("after the fault").kill();
-        self.stage.expect_empty_after_a_sweep();
-    }
-
-    fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.actor.pid)).unwrap().count()
-    }
-}
-
-/// The ledger of a dead process, a segment it held, and files that two others were about to name.
-fn leave_dead_things(stage: &Stage) {
-    let (segments, ledgers) = (stage.store().join("segments"), stage.store().join("ledgers"));
-    let first = |dir: &std::path::Path| std::fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
-    for (dir, id) in [(&segments, "d"), (&ledgers, "e")] {
-        std::fs::copy(first(dir), dir.join(id.repeat(32))).unwrap();
-        std::fs::write(dir.join(format!(".{}", id.repeat(32))), "").unwrap();
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// References in flight, as the control blocks have them (`docs/format.md`): of which segment, and the ticket.
-fn tickets(stage: &Stage) -> Vec<(String, u64)> {
-    let mut all = Vec::new();
-    for id in support::segments(&stage.store()) {
-        let bytes = std::fs::read(stage.store().join("segments").join(&id)).unwrap();
-        let slots = bytes.get(192..192 + 64 * 16).unwrap_or(&[]).chunks_exact(16);
-        let taken = slots.map(|slot| u64::from_le_bytes(slot[..8].try_into().unwrap())).filter(|bits| *bits != 0);
-        all.extend(taken.map(|bits| (id.clone(), bits)));
-    }
-    all
-}
-
 /// Writes of an entry of a ledger, or a slot of a control block, that were done.
 fn patches(calls: &[Call]) -> usize {
     calls.iter().filter(|c| c.number == libc::SYS_pwrite64 && c.result == Some(16)).count()
@@ -758,7 +584,7 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
             return None;
         }
     };
-    let _ = write!(told.0, ": {:?}", Short(&ran));
+    let _ = write!(told.0, ": {:?}", Listed(&ran));
     if let Some(mut sweeper) = sweeper {
         if !answered {
             sweeper.answer();
@@ -784,6 +610,38 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
 }
 
 impl Scene {
+    /// What holds after every fault. Returns how many descriptors more the actor has, which works on.
+    fn laws(&mut self, law: fn(&mut Scene, &Outcome), outcome: &Outcome, descriptors: usize) -> isize {
+        let mut newcomer = self.stage.puppet();
+        newcomer.ask("sweep");
+        self.newcomer = Some(newcomer);
+        self.bystander_has("held", 2, MAPPED);
+        self.newcomer_gets("same", "flying", &self.word("flying"), &self.word("flight"), 3, SMALL);
+        law(self, outcome);
+        let mut more = 0;
+        if self.lives {
+            let id = self.actor.ask(&format!("share more 9 {SMALL}"));
+            self.actor_has("same", "more", &id, 9, SMALL);
+            self.actor.ask("drop more");
+            assert!(self.ledgers_may_lag || self.entries_of_nothing() == [""; 0], "a ledger names what is not there");
+            more = self.descriptors() as isize - descriptors as isize;
+            self.actor.tell("exit");
+            self.actor.wait();
+        }
+        for (id, ticket) in tickets(&self.stage) {
+            self.newcomer().expect(&format!("attach last {id} {ticket}"), "attached");
+            self.newcomer().ask("drop last");
+        }
+        more
+    }
+
+    /// Everybody lets go.
+    fn end(self) {
+        self.bystander.leave("exit");
+        self.newcomer.expect("after the fault").kill();
+        self.stage.expect_empty_after_a_sweep();
+    }
+
     fn outcome(&mut self, operation: &Operation, ran: &Run, failed: bool) -> Outcome {
         let forked = |calls: &[Call]| calls.iter().any(|c| FORKS.contains(&c.number) && c.result > Some(0));
         match (operation.who, ran.end) {
@@ -815,12 +673,17 @@ impl Scene {
 
 const FORKS: [i64; 2] = [libc::SYS_clone, libc::SYS_clone3];
 
+/// Whether an answer is no error.
+fn went_well(answer: &str) -> bool {
+    !answer.starts_with("error")
+}
+
 /// An error has the class that its cause has.
 fn check_class(answer: &str, fault: Fault) {
     let Fault::Error { errno, stays, .. } = fault else {
-        return assert!(!answer.starts_with("error"), "an error without a fault: {answer}");
+        return assert!(went_well(answer), "an error without a fault: {answer}");
     };
-    assert!(!answer.starts_with("error") || errno != libc::EINTR && errno != HALF, "{answer}");
+    assert!(went_well(answer) || errno != libc::EINTR && errno != HALF, "{answer}");
     if answer == "gone" {
         assert_eq!(errno, libc::ENOENT, "gone, though it is there");
     }
@@ -841,10 +704,10 @@ impl Drop for Told {
     }
 }
 
-/// The calls without those of the allocator.
-struct Short<'a>(&'a Run);
+/// The calls, a line each.
+struct Listed<'a>(&'a Run);
 
-impl std::fmt::Debug for Short<'_> {
+impl std::fmt::Debug for Listed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (k, call) in self.0.calls.iter().enumerate() {
             write!(f, "\n{k}: {} {:x?} = {:?}", call.number, call.args, call.result)?;

@@ -5,6 +5,7 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod errors;
 pub mod puppet;
+pub mod scene;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod trace;
 
