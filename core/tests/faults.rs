@@ -333,9 +333,10 @@ fn law_of_new_memory(scene: &mut Scene, outcome: &Outcome) {
 
 #[test]
 fn allocation_of_named_memory() {
-    let new = Operation { name: "allocate, new", law: law_of_new_memory, ..ALLOCATE };
+    let new = Operation { name: "allocate, new, dotted", dotted: true, law: law_of_new_memory, ..ALLOCATE };
     try_all(&new);
-    try_all(&Operation { name: "allocate, new, dotted", dotted: true, ..new });
+    let arrange = Scene::actor_has_shared;
+    try_all(&Operation { name: "allocate, new", dotted: false, arrange, ..new });
 }
 
 #[test]
