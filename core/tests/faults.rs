@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use support::errors::{ERRORS, HALF, STAY, errors_of, makes_unnamed, opens, unlinks};
-use support::puppet::{PATIENCE, Stage, play};
+use support::puppet::{PATIENCE, Puppet, Stage, play};
 use support::scene::{LARGE, LONG, MAPPED, SMALL, Scene, leave_dead_things, tickets};
 use support::trace::{Call, Do, End, Run, Who, run};
 
@@ -34,11 +34,13 @@ struct Operation {
     arrange: fn(&mut Scene),
     /// What the actor is told; `{x}` is a word of the scene.
     command: &'static str,
+    /// A segment that somebody attaches amid it: its seed, and how many numbers.
+    amid: Option<(&'static str, u32, u32)>,
     law: fn(&mut Scene, &Outcome),
 }
 
 const OPERATION: Operation =
-    Operation { name: "", who: Who::Itself, dotted: false, arrange: |_| {}, command: "", law: |_, _| {} };
+    Operation { name: "", who: Who::Itself, dotted: false, arrange: |_| {}, command: "", amid: None, law: |_, _| {} };
 
 /// What is done to the actor amid the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ enum Fault {
     },
     /// Somebody else sweeps while it stands still before this call.
     Sweep(usize),
+    /// Or attaches a segment that the operation is about.
+    Attach(usize),
 }
 
 /// How it ended.
@@ -158,7 +162,14 @@ fn export() {
         }
         Outcome::Exited => unreachable!(),
     };
-    try_all(&Operation { name: "export", arrange, command: "export x 600000", law, ..OPERATION });
+    try_all(&Operation {
+        name: "export",
+        arrange,
+        command: "export x 600000",
+        amid: Some(("x", 1, SMALL)),
+        law,
+        ..OPERATION
+    });
 }
 
 /// Of an attach of `x`, which nobody holds.
@@ -238,7 +249,14 @@ fn withdrawal_of_a_large_segment() {
         // An entry that could not be cleared stays until its process ends.
         assert!(!left || matches!(outcome, Outcome::Answered(_, true)), "it is left");
     };
-    let alone = Operation { name: "withdraw, large", arrange, command: "drop x", law, ..OPERATION };
+    let alone = Operation {
+        name: "withdraw, large",
+        arrange,
+        command: "drop x",
+        amid: Some(("x", 1, LARGE)),
+        law,
+        ..OPERATION
+    };
     try_all(&alone);
     let arrange = |scene: &mut Scene| {
         scene.actor_makes("share", "x", 1, LARGE);
@@ -271,7 +289,14 @@ fn withdrawal_of_a_batch_of_small_segments() {
             assert!(!left || matches!(outcome, Outcome::Answered(_, true)), "{name} is left");
         }
     };
-    try_all(&Operation { name: "withdraw, batch", arrange, command: "drop z", law, ..OPERATION });
+    try_all(&Operation {
+        name: "withdraw, batch",
+        arrange,
+        command: "drop z",
+        amid: Some(("y", 2, SMALL)),
+        law,
+        ..OPERATION
+    });
 }
 
 #[test]
@@ -310,7 +335,7 @@ fn free() {
             scene.newcomer().expect(&format!("attach x {id} 0"), "gone");
         }
     };
-    try_all(&Operation { name: "free", arrange, command: "free {x}", law, ..OPERATION });
+    try_all(&Operation { name: "free", arrange, command: "free {x}", amid: Some(("x", 1, MAPPED)), law, ..OPERATION });
 }
 
 const ALLOCATE: Operation = Operation { command: "memory x 40000 name", ..OPERATION };
@@ -443,7 +468,7 @@ fn exit() {
         scene.bystander_has("y", 2, LARGE);
         scene.newcomer_gets("same", "z", &scene.word("z"), &scene.word("ticket"), 3, MAPPED);
     };
-    try_all(&Operation { name: "exit", arrange, command: "exit", law, ..OPERATION });
+    try_all(&Operation { name: "exit", arrange, command: "exit", amid: Some(("x", 1, SMALL)), law, ..OPERATION });
 }
 
 #[test]
@@ -523,10 +548,12 @@ fn try_all(operation: &Operation) {
     };
     let kills = count(&mut (0..n).flat_map(|k| [Fault::Before(k), Fault::After(k)]));
     let sweeps = count(&mut (0..n).map(Fault::Sweep));
+    let attaches = count(&mut (0..if operation.amid.is_some() { n } else { 0 }).map(Fault::Attach));
     let errors = count(&mut counted.calls.iter().enumerate().flat_map(|(at, call)| errors_at(at, call)));
     let errors = if ERRORS { format!("{errors} errors") } else { "errors only on x86_64".to_owned() };
     let seconds = start.elapsed().as_secs_f32();
-    println!("{}: {n} system calls, {kills} kills, {errors}, {sweeps} sweeps amid it, {seconds:.1} s", operation.name);
+    let amid = format!("{sweeps} sweeps and {attaches} attaches amid it");
+    println!("{}: {n} system calls, {kills} kills, {errors}, {amid}, {seconds:.1} s", operation.name);
 }
 
 fn errors_at(at: usize, call: &Call) -> impl Iterator<Item = Fault> {
@@ -554,17 +581,21 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
         command = command.replace(&format!("{{{name}}}"), word);
     }
     let before = scene.descriptors();
-    let mut sweeper = matches!(fault, Fault::Sweep(_)).then(|| scene.stage.puppet());
-    let (mut happened, mut answered, mut lag) = (false, true, false);
+    let meanwhile = match (fault, operation.amid) {
+        (Fault::Attach(_), Some((name, ..))) => format!("attach amid {} 0", scene.word(name)),
+        _ => "sweep".to_owned(),
+    };
+    let mut other = matches!(fault, Fault::Sweep(_) | Fault::Attach(_)).then(|| scene.stage.puppet());
+    let (mut happened, mut answer, mut lag) = (false, None, false);
     let decide = |k: usize, call: &Call| {
         match fault {
             Fault::Before(at) if at == k => return Do::KillBefore,
             Fault::After(at) if at == k => return Do::KillAfter,
-            Fault::Sweep(at) if at == k => {
-                let sweeper = sweeper.as_mut().expect("made above");
-                sweeper.tell("sweep");
+            Fault::Sweep(at) | Fault::Attach(at) if at == k => {
+                let other = other.as_mut().expect("made above");
+                other.tell(&meanwhile);
                 // If the actor has what it waits for, later.
-                answered = sweeper.answers_within(Duration::from_millis(30)).is_some();
+                answer = other.answers_within(Duration::from_millis(30));
                 happened = true;
             }
             Fault::Error { at, errno, stays }
@@ -586,11 +617,12 @@ fn attempt(operation: &Operation, fault: Fault, descriptors: Option<isize>) -> O
         }
     };
     let _ = write!(told.0, ": {:?}", Listed(&ran));
-    if let Some(mut sweeper) = sweeper {
-        if !answered {
-            sweeper.answer();
+    if let Some(mut other) = other {
+        if happened && answer.unwrap_or_else(|| other.answer()) == "attached" {
+            scene.holds_what_it_attached(other, operation);
+        } else {
+            other.kill();
         }
-        sweeper.kill();
     }
     // To be interrupted, or served by halves, is no failure.
     let failed = happened && matches!(fault, Fault::Error { errno, .. } if errno != libc::EINTR && errno != HALF);
@@ -634,6 +666,20 @@ impl Scene {
             self.newcomer().ask("drop last");
         }
         more
+    }
+
+    /// Somebody who attached amid the operation has right values, and keeps the segment unless it was freed.
+    fn holds_what_it_attached(&self, mut other: Puppet, operation: &Operation) {
+        let (name, seed, n) = operation.amid.expect("it attached");
+        other.expect(&format!("same amid {seed} {n}"), "right");
+        let mut next = self.stage.puppet();
+        next.ask("sweep");
+        other.expect(&format!("same amid {seed} {n}"), "right");
+        if !operation.command.starts_with("free") {
+            next.expect(&format!("attach amid {} 0", self.word(name)), "attached");
+            next.expect(&format!("same amid {seed} {n}"), "right");
+        }
+        other.kill();
     }
 
     /// Everybody lets go.
