@@ -397,6 +397,50 @@ fn allocation_of_memory_that_others_have() {
     try_all(&Operation { name: "allocate, of others", arrange, law, ..ALLOCATE });
 }
 
+#[test]
+fn two_that_allocate_one_name_have_one_memory() {
+    for (dead, dotted) in [(false, false), (true, false), (false, true)] {
+        if dotted && !ERRORS {
+            continue;
+        }
+        // Ends when there is no such call any more.
+        for at in 0.. {
+            let _told = Told(format!("memory of the dead: {dead}, dotted: {dotted}, at call {at}"));
+            let stage = Stage::new();
+            let (mut one, mut two) = (stage.puppet(), stage.puppet());
+            one.ask("share first 8 10");
+            if dead {
+                let mut dead = stage.puppet();
+                dead.ask("memory x 40000 name");
+                dead.expect("count x 5", "5");
+                dead.kill();
+            }
+            let (mut asked, mut answer) = (false, None);
+            let ran = run(&mut one, Who::Itself, "memory x 40000 name", |k, call| {
+                if k == at {
+                    asked = true;
+                    two.tell("memory x 40000 name");
+                    answer = two.answers_within(Duration::from_millis(30));
+                }
+                if dotted && makes_unnamed(call) { Do::Fail(libc::EOPNOTSUPP) } else { Do::Go }
+            });
+            if let Err(e) = ran {
+                return println!("skipped: this process may not trace ({e})");
+            }
+            assert_eq!(one.answer(), "allocated");
+            if !asked {
+                break;
+            }
+            assert_eq!(answer.unwrap_or_else(|| two.answer()), "allocated");
+            one.expect("count x 1", "1");
+            two.expect("count x 1", "2");
+            one.kill();
+            two.leave("exit");
+            stage.expect_empty_after_a_sweep();
+        }
+    }
+}
+
 fn arrange_a_fork(scene: &mut Scene) {
     scene.actor_makes("share", "large", 5, LARGE);
     scene.actor_makes("wait", "waits", 6, SMALL);
@@ -503,10 +547,10 @@ fn a_scan_that_meets_a_ledger_before_its_lock_does_not_take_it_away_later() {
                 }
                 Do::Go
             });
-            match ran {
-                Ok(_) => assert_eq!(maker.answer().len(), 32),
-                Err(e) => println!("skipped: this process may not trace ({e})"),
+            if let Err(e) = ran {
+                return println!("skipped: this process may not trace ({e})");
             }
+            assert_eq!(maker.answer().len(), 32);
             maker.expect(&format!("same x 1 {SMALL}"), "right");
         });
         scope.spawn(move || {
