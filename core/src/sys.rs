@@ -162,6 +162,13 @@ pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(s.f_bavail.saturating_mul(s.f_frsize))
 }
 
+/// Whether the file system of `dir` has fewer bytes left than these, or no file. A call that failed for want of room may have other reasons.
+pub(crate) fn is_short(dir: &Path, bytes: u64) -> bool {
+    let none =
+        |s: rustix::fs::StatVfs| s.f_bavail.saturating_mul(s.f_frsize) < bytes || s.f_files > 0 && s.f_favail == 0;
+    rustix::fs::statvfs(dir).is_ok_and(none)
+}
+
 /// Whether files of `dir` are in memory.
 pub(crate) fn is_memory(dir: &Path) -> bool {
     const TMPFS: i64 = 0x0102_1994;

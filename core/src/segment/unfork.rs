@@ -2,7 +2,7 @@
 //!
 //! - A draft is mapped shared. Before a fork its mapping is replaced, at the same address, by a private one of the same file. From then
 //!   on nobody writes the file, and both sides have private pages for what they write. It costs a system call, whatever the size.
-//! - A draft so parted is sealed by writing it anew.
+//! - A draft that was forked is sealed by writing it anew, whether it could be parted or not.
 
 use std::fs::File;
 use std::io;
@@ -23,7 +23,10 @@ pub(crate) struct Place {
     len: usize,
     offset: u64,
     file: RawFd,
+    /// A fork has given the file to two.
     forked: AtomicBool,
+    /// The mapping is private.
+    parted: AtomicBool,
 }
 
 impl Place {
@@ -31,18 +34,19 @@ impl Place {
     pub(super) fn of(map: &MmapMut, offset: u64, file: &File) -> Place {
         let before = map.as_ptr() as usize % rustix::param::page_size();
         let (address, len) = (map.as_ptr() as usize - before, map.len() + before);
-        Place { address, len, offset: offset - before as u64, file: file.as_raw_fd(), forked: AtomicBool::new(false) }
+        let (forked, parted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Place { address, len, offset: offset - before as u64, file: file.as_raw_fd(), forked, parted }
     }
 
-    /// Whether a fork has parted it from its file.
+    /// Whether a fork has given its file to another process too, so that neither may seal it.
     pub(super) fn is_forked(&self) -> bool {
         self.forked.load(Ordering::Relaxed)
     }
 
     /// Makes the mapping private, once. `file` is the one it maps.
     pub(super) fn part(&self, file: &impl AsRawFd) {
-        if !self.is_forked() && self.remap(file.as_raw_fd()).is_ok() {
-            self.forked.store(true, Ordering::Relaxed);
+        if !self.parted.load(Ordering::Relaxed) && self.remap(file.as_raw_fd()).is_ok() {
+            self.parted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -89,7 +93,8 @@ pub(crate) type DraftsHeld = MutexGuard<'static, Vec<Arc<Place>>>;
 pub(crate) fn drafts_before_fork() -> DraftsHeld {
     let drafts = DRAFTS.lock();
     for place in drafts.iter() {
-        // A fork cannot be refused: without memory for the mapping the two go on writing the same pages.
+        // A fork cannot be refused: without memory for the mapping the two go on writing the same pages, but what each seals is its own.
+        place.forked.store(true, Ordering::Relaxed);
         place.part(&place.file);
     }
     drafts

@@ -148,13 +148,16 @@ impl Store {
             return Ok(Idle::No);
         }
         let locked = Locked::new(file);
-        match locked.control().map(|c| c.in_flight(sys::now())) {
-            Ok((0, false)) => Ok(Idle::Locked(locked)),
-            Ok(_) => Ok(Idle::No),
-            // Too short for a control block: no segment of ours, so nobody's.
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(Idle::Locked(locked)),
-            Err(e) => Err(e),
+        Ok(if flies(&locked)? { Idle::No } else { Idle::Locked(locked) })
+    }
+
+    /// Collects a segment that is locked already; whether it went. An error where a sweep would leave it to the next one: the caller is
+    /// about to show what is in it.
+    pub(super) fn collect_locked(&self, id: SegmentId, locked: &Locked, step: &fork::Step) -> io::Result<bool> {
+        if flies(locked)? || ledger::scan(&self.0.ledgers, &HashSet::from([id]), step)?.held.contains(&id) {
+            return Ok(false);
         }
+        std::fs::remove_file(self.segment_path(id)).map(|()| true)
     }
 
     pub(super) fn unlink(&self, id: SegmentId) -> bool {
@@ -180,6 +183,16 @@ impl Store {
             // Who is at it may be at its end too, and have found us still alive: the last one must not leave it to the next.
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// Whether a reference to a locked segment is in flight.
+fn flies(locked: &Locked) -> io::Result<bool> {
+    match locked.control().map(|c| c.in_flight(sys::now())) {
+        Ok(references) => Ok(references != (0, false)),
+        // Too short for a control block: no segment of ours, so nobody's.
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
     }
 }
 

@@ -48,7 +48,7 @@ pub fn usual_store_path() -> &'static Path {
 }
 
 fn private_dir(path: &Path) -> Result<(), StoreError> {
-    let unusable = |what| move |source| StoreError::Unusable { path: path.to_owned(), what, source };
+    let unusable = |what| move |source| StoreError::failed(path, what, source);
     match DirBuilder::new().mode(0o700).create(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(unusable("making its directory")(e)),
         _ => {}

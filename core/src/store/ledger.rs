@@ -247,6 +247,10 @@ fn is_ledger(name: &OsStr) -> bool {
     name.to_str().is_some_and(|n| SegmentId::parse(n.strip_prefix('.').unwrap_or(n)).is_some())
 }
 
+fn is_dotted(name: &OsStr) -> bool {
+    name.as_encoded_bytes().first() == Some(&b'.')
+}
+
 /// The ledger of a living process, as it was when it was read.
 pub(super) struct Living(Vec<u8>);
 
@@ -282,8 +286,11 @@ fn read(path: &Path) -> io::Result<Found> {
         other => other?,
     };
     if sys::try_lock(&file, false)? {
+        // Without its name yet it names no holder, and its maker may be about to lock it: it goes now, under the lock, so that the maker
+        // sees it gone and begins again.
+        let nameless = path.file_name().is_some_and(is_dotted) && std::fs::remove_file(path).is_ok();
         sys::unlock(&file);
-        return Ok(Found::Dead);
+        return Ok(if nameless { Found::Gone } else { Found::Dead });
     }
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     let n = read_up_to(&file, &mut bytes)?;

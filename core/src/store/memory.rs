@@ -82,16 +82,20 @@ impl Store {
     /// # Errors
     /// Those of [`Store::attach`].
     pub fn reattach(&self, id: SegmentId) -> Result<Arc<Segment>, AttachError> {
-        let live = self.settle(id);
-        let _step = fork::step();
+        let live = self.live(id);
+        let step = fork::step();
         let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
         let locked = self.lock(id).map_err(io("locking"))?.ok_or_else(|| self.gone(id))?;
         let inode = sys::inode(locked.file()).map_err(io("looking at"))?;
         match live {
-            Some(segment) if segment.lease().is_none_or(|l| l.inode.is_none_or(|i| i == inode)) => Ok(segment),
+            Some(segment) if segment.lease().is_none_or(|l| l.inode.is_none_or(|i| i == inode)) => return Ok(segment),
             // What this process holds was freed since; its holders keep it.
-            _ => self.attach_locked(id, locked, None, Some(inode)),
+            Some(_) => {}
+            // A sweep that failed, or found it locked, would leave it, and what the dead wrote would be attached.
+            None if self.collect_locked(id, &locked, &step).map_err(io("collecting"))? => return Err(self.gone(id)),
+            None => {}
         }
+        self.attach_locked(id, locked, None, Some(inode))
     }
 
     /// The header and node table of what an id names now, without holding it.
@@ -100,7 +104,10 @@ impl Store {
     /// Those of [`Store::attach`].
     pub fn look(&self, id: SegmentId) -> Result<(Header, Table), AttachError> {
         let path = self.0.path.clone();
-        drop(self.settle(id));
+        if self.live(id).is_none() && self.has(id) {
+            self.collect_pending();
+            self.collect(&[id]);
+        }
         let read = match sys::open(&self.segment_path(id), false) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.gone(id)),
             Err(e) => Err(Unread::Io(e)),
@@ -115,14 +122,9 @@ impl Store {
         }
     }
 
-    /// Collects it if it is idle; what this process has open by that id, if it has.
-    fn settle(&self, id: SegmentId) -> Option<Arc<Segment>> {
-        let live = self.0.state.lock().live.get(&id).and_then(|live| live.segment.upgrade());
-        if live.is_none() && self.has(id) {
-            self.collect_pending();
-            self.collect(&[id]);
-        }
-        live
+    /// What this process has open by that id.
+    fn live(&self, id: SegmentId) -> Option<Arc<Segment>> {
+        self.0.state.lock().live.get(&id).and_then(|live| live.segment.upgrade())
     }
 
     /// Whether its name is there, and still means it.

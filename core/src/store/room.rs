@@ -15,6 +15,17 @@ use crate::{CreateError, StoreError, headroom, sys};
 
 /// Ways to make room for so many bytes, the gentler first. How many segments went.
 const WAYS: [fn(&Store, u64) -> usize; 3] = [|store, _| store.sweep(), |store, _| store.relieve(), Store::press];
+/// The same after a call failed, perhaps for another reason: references give way only if the file system says itself that it is full.
+const AFTER_A_FAILURE: [fn(&Store, u64) -> usize; 3] =
+    [
+        WAYS[0],
+        WAYS[1],
+        |store, wanted| {
+            if sys::is_short(store.path(), wanted + PAGES) { store.press(wanted) } else { 0 }
+        },
+    ];
+/// What a small segment and its ledger take beside its bytes.
+const PAGES: u64 = 64 << 10;
 
 /// From here on a payload is so large that writing it could be the end of this process.
 const MUCH: u64 = 64 << 20;
@@ -42,7 +53,7 @@ impl Store {
     /// Does it, and if there is no room for `wanted` bytes (or as few as there may be), again after each way to make some.
     pub(crate) fn with_room<T>(&self, wanted: u64, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
         let mut outcome = attempt();
-        for make_room in WAYS {
+        for make_room in AFTER_A_FAILURE {
             loop {
                 match &outcome {
                     Err(e) if sys::is_full(e) => {}
@@ -120,7 +131,7 @@ impl Store {
 
     /// Enters a segment in the ledger, making room if there is none. Returns with the state locked, so that what is entered is also made live.
     pub(super) fn enter_with_room(&self, entry: Entry) -> Result<(MutexGuard<'_, State>, Slot), StoreError> {
-        for make_room in WAYS {
+        for make_room in AFTER_A_FAILURE {
             let mut state = self.0.state.lock();
             match self.enter(&mut state, entry) {
                 Err(StoreError::Full { .. }) => {}

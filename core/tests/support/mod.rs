@@ -2,7 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod errors;
 pub mod puppet;
+pub mod scene;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod trace;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

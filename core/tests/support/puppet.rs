@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use cowshed_core::fake::{Fake, Value, registry};
 use cowshed_core::{
-    AllocateError, AttachError, Backing, Draft, Flags, Mode, Node, Segment, SegmentId, Sink, Store, Ticket, Writer,
-    open, share,
+    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Node, Segment, SegmentId, Sink, Store, Ticket,
+    Waiting, Writer, open, share,
 };
 
 use super::{Dice, Dir};
 
 /// How long anything may take on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where puppets play: a store, and a socket they come to.
 pub struct Stage {
@@ -65,6 +66,11 @@ impl Stage {
     /// A forked child of a puppet: holds what its parent holds.
     pub fn fork(&self, parent: &mut Puppet) -> Puppet {
         parent.ask("fork");
+        self.child()
+    }
+
+    /// A child that was forked, and comes.
+    pub fn child(&self) -> Puppet {
         self.accept(None)
     }
 
@@ -143,6 +149,15 @@ impl Puppet {
         }
     }
 
+    /// Its answer, if there is one soon.
+    pub fn answers_within(&mut self, time: Duration) -> Option<String> {
+        let stream = self.stream.get_ref();
+        let mut one = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one descriptor of ours, which lives over the call.
+        let ready = unsafe { libc::poll(&mut one, 1, time.as_millis() as i32) };
+        (ready > 0).then(|| self.answer())
+    }
+
     /// Kills it, and waits until the kernel has closed its files.
     pub fn kill(mut self) {
         self.signal(libc::SIGKILL);
@@ -160,12 +175,18 @@ impl Puppet {
         self.wait();
     }
 
+    /// Somebody else has waited for it.
+    pub fn is_reaped(&mut self) {
+        (self.child, self.pid) = (None, 0);
+    }
+
     fn signal(&self, signal: i32) {
         // SAFETY: a signal to a process of ours that was not reaped.
         unsafe { libc::kill(self.pid, signal) };
     }
 
-    fn wait(&mut self) {
+    /// Waits until it has ended.
+    pub fn wait(&mut self) {
         let start = Instant::now();
         while !self.is_over() {
             assert!(start.elapsed() < PATIENCE, "a puppet does not end");
@@ -215,6 +236,7 @@ struct State {
     store: Store,
     held: HashMap<String, Arc<Segment>>,
     unfinished: Vec<Writer>,
+    drafts: HashMap<String, Draft>,
 }
 
 /// The life of a puppet: returns at once in a process that is none.
@@ -223,7 +245,7 @@ pub fn play() {
     // SAFETY: children are reaped by the kernel, so nobody waits for them.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     let store = Store::open(Path::new(&std::env::var("STORE").unwrap())).unwrap();
-    let mut state = State { store, held: HashMap::new(), unfinished: Vec::new() };
+    let mut state = State { store, held: HashMap::new(), unfinished: Vec::new(), drafts: HashMap::new() };
     let mut stream = come(&socket);
     loop {
         let mut line = String::new();
@@ -252,6 +274,9 @@ pub fn play() {
                 }
                 pid => pid.to_string(),
             },
+            // The thread that acts, and the socket it is told on: what is traced.
+            // SAFETY: gettid(2) has no conditions.
+            "trace" => format!("{} {}", unsafe { libc::gettid() }, stream.get_ref().as_raw_fd()),
             "exec" => {
                 use std::os::unix::process::CommandExt;
                 format!("error: {}", Command::new("sleep").arg("60").exec())
@@ -283,7 +308,50 @@ fn act(state: &mut State, line: &str) -> String {
                     held.insert(words[1].to_owned(), segment);
                     id
                 }
-                Err(e) => format!("error: {e}"),
+                Err(e) => failed(e.kind(), e),
+            }
+        }
+        // wait NAME SEED N: shared, and without a file if it is small. name NAME: given its file.
+        "wait" => {
+            let host = Fake::default();
+            let value = value(&host, number(2), number(3) as usize);
+            match share(&host, registry(), &Waiting(store), value, Flags::COPY_ON_WRITE) {
+                Ok(segment) => {
+                    let id = segment.id().to_string();
+                    held.insert(words[1].to_owned(), segment);
+                    id
+                }
+                Err(e) => failed(e.kind(), e),
+            }
+        }
+        "name" => if store.named(&held[words[1]]) { "named" } else { "by value" }.to_owned(),
+        // begin NAME SEED N: a draft. drafted NAME SEED N: whether it is that. seal NAME N. forget NAME.
+        "begin" => match Draft::new(store, &plain_numbers(number(2), number(3) as usize)) {
+            Ok(draft) => {
+                state.drafts.insert(words[1].to_owned(), draft);
+                "begun".to_owned()
+            }
+            Err(e) => failed(Some(e.kind()), e),
+        },
+        "drafted" => {
+            let draft = &state.drafts[words[1]];
+            // SAFETY: the draft is as long, and nobody writes it now.
+            let bytes = unsafe { std::slice::from_raw_parts(draft.pointer(), draft.len() as usize) };
+            if bytes == plain_numbers(number(2), number(3) as usize) { "right" } else { "wrong" }.to_owned()
+        }
+        "forget" => {
+            state.drafts.remove(words[1]).unwrap();
+            "forgotten".to_owned()
+        }
+        "seal" => {
+            let node = Node { length: number(2), ..Node::default() };
+            match state.drafts.get_mut(words[1]).unwrap().seal("fake.numbers", node) {
+                Ok(segment) => {
+                    let id = segment.id().to_string();
+                    held.insert(words[1].to_owned(), segment);
+                    id
+                }
+                Err(e) => failed(Some(e.kind()), e),
             }
         }
         // draft NAME SEED N: made empty, filled through its pointer, sealed.
@@ -313,7 +381,7 @@ fn act(state: &mut State, line: &str) -> String {
                 "attached".to_owned()
             }
             Err(AttachError::Gone { .. }) => "gone".to_owned(),
-            Err(e) => format!("error: {e}"),
+            Err(e) => failed(Some(e.kind()), e),
         },
         // export NAME MILLISECONDS
         "export" => match store.export(&held[words[1]], Duration::from_millis(number(2))) {
@@ -323,6 +391,13 @@ fn act(state: &mut State, line: &str) -> String {
         },
         // check NAME SEED N
         "check" => if is_right(&held[words[1]], number(2), number(3) as usize) { "right" } else { "wrong" }.to_owned(),
+        // same NAME SEED N: the same without making the value, for large ones.
+        "same" => {
+            let (segment, bytes) = (&held[words[1]], loose_numbers(number(2), number(3) as usize));
+            let first = segment.table().children(segment.root()).next().unwrap();
+            let right = segment.frozen(segment.table().node(first).payload) == Some(&bytes[..]);
+            if right { "right" } else { "wrong" }.to_owned()
+        }
         // set NAME X, get NAME: the first number of a write-through segment.
         "set" => first_number(&held[words[1]], Some(words[2].parse().unwrap())),
         "get" => first_number(&held[words[1]], None),
@@ -331,7 +406,10 @@ fn act(state: &mut State, line: &str) -> String {
             held.remove(words[1]).unwrap();
             "dropped".to_owned()
         }
-        "free" => store.free(SegmentId::parse(words[1]).unwrap()).unwrap().to_string(),
+        "free" => match store.free(SegmentId::parse(words[1]).unwrap()) {
+            Ok(was) => was.to_string(),
+            Err(e) => format!("error: {e}"),
+        },
         "sweep" => store.sweep().to_string(),
         "list" => store.list().unwrap().len().to_string(),
         // halfway BYTES: half of a payload is written, and no more.
@@ -349,7 +427,7 @@ fn act(state: &mut State, line: &str) -> String {
                 "allocated".to_owned()
             }
             Err(AllocateError::Small { has, .. }) => format!("has {has}"),
-            Err(e) => format!("error: {e}"),
+            Err(e) => failed(Some(e.kind()), e),
         },
         // find NAME ID: what memory of the name ID there is.
         "find" => match store.reattach(SegmentId::of_name(words[2])) {
@@ -358,7 +436,7 @@ fn act(state: &mut State, line: &str) -> String {
                 "found".to_owned()
             }
             Err(AttachError::Gone { .. }) => "gone".to_owned(),
-            Err(e) => format!("error: {e}"),
+            Err(e) => failed(Some(e.kind()), e),
         },
         // count NAME BY: adds to the first number of memory; what it is then.
         "count" => count(&held[words[1]], number(2)).to_string(),
@@ -387,6 +465,17 @@ fn act(state: &mut State, line: &str) -> String {
         }
         other => format!("error: what is {other}?"),
     }
+}
+
+/// The error, and its class.
+fn failed(kind: Option<Kind>, e: impl std::fmt::Display) -> String {
+    format!("error {}: {e}", kind.map_or("none", Kind::word))
+}
+
+/// The bytes of the first vector of [`value`].
+fn loose_numbers(seed: u64, n: usize) -> Vec<u8> {
+    let mut dice = Dice(seed);
+    (0..n).flat_map(|_| ((dice.roll() >> 40) as f64).to_ne_bytes()).collect()
 }
 
 fn plain_numbers(seed: u64, n: usize) -> Vec<u8> {
