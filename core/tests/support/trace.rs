@@ -147,7 +147,10 @@ const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
 
 impl Traced {
     fn seize(&self) -> io::Result<()> {
-        ask(libc::PTRACE_SEIZE, self.thread, 0, OPTIONS as usize)?;
+        match ask(libc::PTRACE_SEIZE, self.thread, 0, OPTIONS as usize) {
+            Err(e) if !matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => panic!("{e}"),
+            other => other?,
+        }
         ask(libc::PTRACE_INTERRUPT, self.thread, 0, 0)?;
         assert!(self.wait().is_some(), "it died before it began");
         Ok(())
