@@ -85,8 +85,10 @@ pub fn run(
         traced = traced.wait_for_child();
     }
     let mut run = Run { calls: Vec::new(), end: End::Answers };
-    let mut doomed = false;
+    let (mut doomed, start) = (false, Instant::now());
     loop {
+        // When this thread ends, so does what it traces.
+        assert!(start.elapsed() < PATIENCE, "{command}: it calls for ever, last {:?}", run.calls.last());
         match traced.next() {
             Stop::Entered(call) if call.is_of(socket, &WRITES) || call.number == libc::SYS_connect => {
                 traced.let_go();
