@@ -85,8 +85,10 @@ pub fn run(
         traced = traced.wait_for_child();
     }
     let mut run = Run { calls: Vec::new(), end: End::Answers };
-    let mut doomed = false;
+    let (mut doomed, start) = (false, Instant::now());
     loop {
+        // When this thread ends, so does what it traces.
+        assert!(start.elapsed() < PATIENCE, "{command}: it calls for ever, last {:?}", run.calls.last());
         match traced.next() {
             Stop::Entered(call) if call.is_of(socket, &WRITES) || call.number == libc::SYS_connect => {
                 traced.let_go();
@@ -147,7 +149,10 @@ const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
 
 impl Traced {
     fn seize(&self) -> io::Result<()> {
-        ask(libc::PTRACE_SEIZE, self.thread, 0, OPTIONS as usize)?;
+        match ask(libc::PTRACE_SEIZE, self.thread, 0, OPTIONS as usize) {
+            Err(e) if !matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => panic!("{e}"),
+            other => other?,
+        }
         ask(libc::PTRACE_INTERRUPT, self.thread, 0, 0)?;
         assert!(self.wait().is_some(), "it died before it began");
         Ok(())
