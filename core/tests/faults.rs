@@ -176,8 +176,8 @@ fn export() {
 fn law_of_attach<const N: u32>(scene: &mut Scene, outcome: &Outcome) {
     let (id, ticket) = (scene.word("x"), scene.word("ticket"));
     match outcome {
-        // The first patch is the ledger's entry, the second the claim.
-        Outcome::Killed(calls) if patches(calls) == 2 => {
+        // The claim.
+        Outcome::Killed(calls) if patches(calls) == 1 => {
             scene.newcomer().expect(&format!("attach x {id} {ticket}"), "gone");
         }
         Outcome::Killed(_) => scene.newcomer_gets("same", "x", &id, &ticket, 1, N),
