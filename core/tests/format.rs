@@ -712,3 +712,40 @@ fn whatever_lies_in_a_store_gives_an_error_or_a_value() {
     }
     assert!(read > 100 && refused > 1000, "{read} read, {refused} refused");
 }
+
+/// A ledger of a process that lives as long as what is returned.
+fn ledger_of_another(store: &Store) -> std::fs::File {
+    use std::os::fd::AsRawFd;
+    let ledger = std::fs::File::create_new(store.path().join("ledgers").join("a".repeat(32))).unwrap();
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::flock(ledger.as_raw_fd(), libc::LOCK_EX) }, 0);
+    ledger
+}
+
+#[test]
+fn a_ledger_longer_than_memory_ends_nobody() {
+    // It was read whole, into as much memory as it had bytes: none to be had was the end of every process that swept.
+    let shed = Shed::new();
+    let ledger = ledger_of_another(&shed.store);
+    for len in [1 << 50, 1 << 40] {
+        ledger.set_len(len).unwrap();
+        assert_eq!(shed.read(&sample()).unwrap(), SHOWN);
+        // Nobody can tell what it names, so nothing goes.
+        assert_eq!(shed.store.sweep(), 0);
+    }
+    ledger.set_len(0).unwrap();
+    assert_eq!(shed.store.sweep(), 1);
+}
+
+#[test]
+fn a_ledger_of_many_pieces_is_read_to_its_end() {
+    use std::os::unix::fs::FileExt;
+    let shed = Shed::new();
+    let ledger = ledger_of_another(&shed.store);
+    for slot in [0, 4095, 4096, 8191, 8192, 100_000] {
+        ledger.set_len(0).unwrap();
+        ledger.write_all_at(&id().bytes(), 64 + 16 * slot).unwrap();
+        drop(shed.attach(&sample()).unwrap());
+        assert_eq!(shed.store.sweep(), 0, "slot {slot}");
+    }
+}

@@ -22,6 +22,10 @@ const SLOT: usize = 16;
 const MAGIC: &[u8; 8] = b"cowledg\n";
 /// A ledger grows by pages.
 const PAGE: usize = 4096;
+/// Slots have numbers of 32 bits.
+const LONGEST: u64 = SLOTS_AT + (SLOT as u64) * (1 << 32);
+/// What is read of one at a time.
+const PIECE: u64 = 64 << 10;
 
 /// A place in one ledger, and in the copies forks make of it: a process whose store was wiped has another later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,18 +210,29 @@ fn read(path: &Path, held: &mut HashSet<SegmentId>) -> io::Result<bool> {
         sys::unlock(&file);
         return Ok(false);
     }
-    let mut bytes = vec![0; file.metadata()?.len() as usize];
-    let n = read_up_to(&file, &mut bytes)?;
-    let slots = bytes[..n].get(SLOTS_AT as usize..).unwrap_or(&[]).chunks_exact(SLOT);
-    held.extend(slots.map(|s| SegmentId::from_bytes(s.try_into().expect("a slot"))).filter(|id| *id != FREE));
-    Ok(true)
+    let len = file.metadata()?.len();
+    if len > LONGEST {
+        // Whatever it is: its lock is held, and what it says cannot be known.
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // In pieces: its length is what anybody made it, and need not be memory.
+    let (mut bytes, mut at) = (vec![0; len.min(PIECE) as usize], SLOTS_AT);
+    loop {
+        let n = read_up_to(&file, &mut bytes, at)?;
+        let slots = bytes[..n].chunks_exact(SLOT);
+        held.extend(slots.map(|s| SegmentId::from_bytes(s.try_into().expect("a slot"))).filter(|id| *id != FREE));
+        if n < bytes.len() || n == 0 {
+            return Ok(true);
+        }
+        at += n as u64;
+    }
 }
 
-/// As many bytes as there are: its process may be writing.
-fn read_up_to(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+/// As many bytes as there are from `start` on: its process may be writing.
+fn read_up_to(file: &File, bytes: &mut [u8], start: u64) -> io::Result<usize> {
     let mut at = 0;
     while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64) {
+        match file.read_at(&mut bytes[at..], start + at as u64) {
             Ok(0) => break,
             Ok(n) => at += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
