@@ -145,6 +145,23 @@ fn what_is_not_a_file_is_an_error() {
 }
 
 #[test]
+fn a_pipe_in_a_store_is_no_segment_and_nobody_waits_for_it() {
+    // A listing opened it for reading and waited for a writer, for ever.
+    const ME: &str = "a_pipe_in_a_store_is_no_segment_and_nobody_waits_for_it";
+    if !support::is_role(ME) {
+        return support::in_a_process_of_its_own(ME, || Ok(()));
+    }
+    let shed = Shed::new();
+    let path = shed.store.path().join("segments").join(id().to_string());
+    let path = std::ffi::CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
+    // SAFETY: the string is terminated and lives over the call.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    assert_eq!(shed.store.attach(id(), None).unwrap_err().kind(), Kind::Corrupt);
+    assert!(shed.store.list().unwrap().iter().all(|found| found.header.is_none()));
+    assert_eq!(shed.store.look(id()).err().unwrap().kind(), Kind::Corrupt);
+}
+
+#[test]
 fn any_byte_of_the_header_flipped_is_noticed() {
     let shed = Shed::new();
     for at in 0..HEADER {
