@@ -12,7 +12,7 @@ use cowshed_core::{
     Table, open,
 };
 use support::handmade::*;
-use support::{Dice, Dir};
+use support::{Dice, Dir, crc32};
 
 #[test]
 fn the_checksum_of_the_tests_is_the_ieee_one() {

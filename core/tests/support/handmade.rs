@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use cowshed_core::SegmentId;
 
+use super::crc32;
+
 pub const HEADER: usize = 128;
 pub const DATA_AT: u64 = 1216;
 pub const NODE: usize = 48;
@@ -167,22 +169,4 @@ pub fn get32(b: &[u8], at: usize) -> u32 {
 /// Checksums of a table of so many nodes and children.
 pub fn blocks(nodes: u32, children: u32) -> usize {
     (nodes as usize * NODE).div_ceil(BLOCK) + (children as usize * 4).div_ceil(BLOCK)
-}
-
-/// CRC-32 (IEEE), a byte at a time.
-pub fn crc32(bytes: &[u8]) -> u32 {
-    const STEPS: [u32; 256] = {
-        let (mut steps, mut byte) = ([0; 256], 0);
-        while byte < 256 {
-            let (mut crc, mut bit) = (byte as u32, 0);
-            while bit < 8 {
-                crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-                bit += 1;
-            }
-            steps[byte] = crc;
-            byte += 1;
-        }
-        steps
-    };
-    !bytes.iter().fold(!0, |crc: u32, &b| STEPS[usize::from(crc as u8 ^ b)] ^ crc >> 8)
 }

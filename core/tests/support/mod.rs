@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod crc;
 mod dice;
 pub mod handmade;
 pub mod puppet;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub use crc::crc32;
 pub use dice::Dice;
 
 /// A directory for one test, removed with all it has.
