@@ -53,7 +53,7 @@ stage_sources() {
     cp -R rpkg/. "$stage" && (cd "$stage" && sh ./cleanup) || return
   for crate in "${crates[@]}"; do
     cp -R "$crate" "$stage/src/" &&
-      rm -rf "$stage/src/$crate"/{target,tests,benches,examples} || return
+      rm -rf "$stage/src/$crate"/{target,tests,benches,examples,fuzz} || return
   done
   cp Cargo.lock "$stage/src/" &&
     workspace_of_package <Cargo.toml >"$stage/src/Cargo.toml" &&

@@ -111,10 +111,12 @@ pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
     }
 }
 
-/// Opens a file of a store by name: never through a symlink, never inherited by a child that execs.
+/// Opens a file of a store by name: never through a symlink, never inherited by a child that execs. Never waiting, either: a pipe that lies
+/// there would have a reader wait for its writer. To a regular file that flag is nothing.
 pub(crate) fn open(path: &Path, write: bool) -> io::Result<File> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
-    let fd: OwnedFd = rustix::fs::open(path, access | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    let fd: OwnedFd =
+        rustix::fs::open(path, access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty())?;
     Ok(fd.into())
 }
 

@@ -11,156 +11,13 @@ use cowshed_core::{
     Claim, Encoder, FormatError, Header, Kind, Node, NodeId, Opener, Registry, Segment, SegmentId, Shareable, Store,
     Table, open,
 };
-use support::{Dice, Dir};
-
-const HEADER: usize = 128;
-const DATA_AT: u64 = 1216;
-const NODE: usize = 48;
-
-const MAGIC: usize = 0;
-const VERSION: usize = 8;
-const ORDER: usize = 12;
-const MODE: usize = 13;
-const ID: usize = 16;
-const FILE_LEN: usize = 32;
-const TABLE_OFFSET: usize = 40;
-const NODE_COUNT: usize = 48;
-const CHILD_COUNT: usize = 52;
-const NAMES_LEN: usize = 56;
-const ROOT: usize = 60;
-const INDEX_CRC: usize = 80;
-const HEADER_CRC: usize = 124;
-
-const STRATEGY: usize = 0;
-const ATTRIBUTES: usize = 4;
-const LENGTH: usize = 8;
-const PAYLOAD_OFFSET: usize = 16;
-const PAYLOAD_LEN: usize = 24;
-const FIRST_CHILD: usize = 32;
-const CHILDREN: usize = 36;
-
-/// CRC-32 (IEEE), bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc: u32, &b| {
-        (0..8).fold(crc ^ u32::from(b), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
-    })
-}
+use support::handmade::*;
+use support::{Dice, Dir, crc32};
 
 #[test]
 fn the_checksum_of_the_tests_is_the_ieee_one() {
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
 }
-
-fn id() -> SegmentId {
-    SegmentId::from_bytes(*b"\x01handmade\xff\xfe\x80\x00abc")
-}
-
-/// A node as the page's table lays it down.
-#[derive(Clone, Copy, Default)]
-struct Raw {
-    strategy: u16,
-    attributes: u32,
-    length: u64,
-    payload: (u64, u64),
-    children: (u32, u32),
-}
-
-fn node(raw: Raw) -> [u8; NODE] {
-    let mut b = [0; NODE];
-    b[STRATEGY..2].copy_from_slice(&raw.strategy.to_le_bytes());
-    b[ATTRIBUTES..8].copy_from_slice(&raw.attributes.to_le_bytes());
-    b[LENGTH..16].copy_from_slice(&raw.length.to_le_bytes());
-    b[PAYLOAD_OFFSET..24].copy_from_slice(&raw.payload.0.to_le_bytes());
-    b[PAYLOAD_LEN..32].copy_from_slice(&raw.payload.1.to_le_bytes());
-    b[FIRST_CHILD..36].copy_from_slice(&raw.children.0.to_le_bytes());
-    b[CHILDREN..40].copy_from_slice(&raw.children.1.to_le_bytes());
-    b
-}
-
-fn numbers(at: u64, n: u64) -> Raw {
-    Raw { strategy: 0, length: n, payload: (at, 8 * n), ..Raw::default() }
-}
-
-fn list(first: u32, n: u32) -> Raw {
-    Raw { strategy: 1, length: n.into(), children: (first, n), ..Raw::default() }
-}
-
-/// A whole file: header, control, payloads, table, both checksums.
-fn build(payloads: &[u8], nodes: &[Raw], children: &[u32], names: &[&str], root: u32) -> Vec<u8> {
-    let mut b = vec![0; DATA_AT as usize];
-    b.extend(payloads);
-    b.resize(b.len().next_multiple_of(64), 0);
-    let table_offset = b.len() as u64;
-    b.extend(nodes.iter().flat_map(|n| node(*n)));
-    b.extend(children.iter().flat_map(|c| c.to_le_bytes()));
-    let before = b.len();
-    for name in names {
-        b.extend((name.len() as u16).to_le_bytes());
-        b.extend(name.as_bytes());
-    }
-    let names_len = (b.len() - before) as u32;
-    b[MAGIC..8].copy_from_slice(b"cowshed\n");
-    b[VERSION] = 1;
-    b[ORDER] = if cfg!(target_endian = "little") { 1 } else { 2 };
-    b[ID..ID + 16].copy_from_slice(&id().bytes());
-    b.resize(b.len() + 4 * blocks(nodes.len() as u32, children.len() as u32), 0);
-    let len = b.len() as u64;
-    put64(&mut b, FILE_LEN, len);
-    put64(&mut b, TABLE_OFFSET, table_offset);
-    put32(&mut b, NODE_COUNT, nodes.len() as u32);
-    put32(&mut b, CHILD_COUNT, children.len() as u32);
-    put32(&mut b, NAMES_LEN, names_len);
-    put32(&mut b, ROOT, root);
-    reseal(&mut b);
-    b
-}
-
-fn put32(b: &mut [u8], at: usize, n: u32) {
-    b[at..at + 4].copy_from_slice(&n.to_le_bytes());
-}
-
-fn put64(b: &mut [u8], at: usize, n: u64) {
-    b[at..at + 8].copy_from_slice(&n.to_le_bytes());
-}
-
-fn get64(b: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(b[at..at + 8].try_into().unwrap())
-}
-
-fn get32(b: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(b[at..at + 4].try_into().unwrap())
-}
-
-const BLOCK: usize = 3072;
-
-/// Checksums of a table of so many nodes and children.
-fn blocks(nodes: u32, children: u32) -> usize {
-    (nodes as usize * NODE).div_ceil(BLOCK) + (children as usize * 4).div_ceil(BLOCK)
-}
-
-/// Makes all checksums fit again, as far as there are any: an attacker can, too.
-fn reseal(b: &mut [u8]) {
-    let [nodes, children, names] = [NODE_COUNT, CHILD_COUNT, NAMES_LEN].map(|at| get32(b, at) as usize);
-    if let Ok(table) = usize::try_from(get64(b, TABLE_OFFSET))
-        && let Some(index) = (nodes * NODE + children * 4).checked_add(table).filter(|at| *at <= b.len())
-    {
-        let parts = [&b[table..][..nodes * NODE], &b[table + nodes * NODE..index]];
-        let crcs: Vec<u8> = parts.iter().flat_map(|p| p.chunks(BLOCK)).flat_map(|c| crc32(c).to_le_bytes()).collect();
-        if let Some(checksums) = b.get_mut(index + names..).and_then(|rest| rest.get_mut(..crcs.len())) {
-            checksums.copy_from_slice(&crcs);
-        }
-        let crc = crc32(&b[index..]);
-        put32(b, INDEX_CRC, crc);
-    }
-    reseal_header(b);
-}
-
-fn reseal_header(b: &mut [u8]) {
-    let crc = crc32(&b[..HEADER_CRC]);
-    put32(b, HEADER_CRC, crc);
-}
-
-const NAMES: [&str; 2] = ["fake.numbers", "fake.list"];
 
 /// `[[1, 2, 3], [4, 5]]`: nodes 0 and 1 are the numbers, node 2 the list.
 fn sample() -> Vec<u8> {
@@ -285,6 +142,23 @@ fn what_is_not_a_file_is_an_error() {
     std::fs::remove_dir(&path).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
     assert_eq!(shed.store.attach(id(), None).unwrap_err().kind(), Kind::Store);
+}
+
+#[test]
+fn a_pipe_in_a_store_is_no_segment_and_nobody_waits_for_it() {
+    // A listing opened it for reading and waited for a writer, for ever.
+    const ME: &str = "a_pipe_in_a_store_is_no_segment_and_nobody_waits_for_it";
+    if !support::is_role(ME) {
+        return support::in_a_process_of_its_own(ME, || Ok(()));
+    }
+    let shed = Shed::new();
+    let path = shed.store.path().join("segments").join(id().to_string());
+    let path = std::ffi::CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
+    // SAFETY: the string is terminated and lives over the call.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    assert_eq!(shed.store.attach(id(), None).unwrap_err().kind(), Kind::Corrupt);
+    assert!(shed.store.list().unwrap().iter().all(|found| found.about.is_none()));
+    assert_eq!(shed.store.look(id()).err().unwrap().kind(), Kind::Corrupt);
 }
 
 #[test]
@@ -854,4 +728,41 @@ fn whatever_lies_in_a_store_gives_an_error_or_a_value() {
         }
     }
     assert!(read > 100 && refused > 1000, "{read} read, {refused} refused");
+}
+
+/// A ledger of a process that lives as long as what is returned.
+fn ledger_of_another(store: &Store) -> std::fs::File {
+    use std::os::fd::AsRawFd;
+    let ledger = std::fs::File::create_new(store.path().join("ledgers").join("a".repeat(32))).unwrap();
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::flock(ledger.as_raw_fd(), libc::LOCK_EX) }, 0);
+    ledger
+}
+
+#[test]
+fn a_ledger_longer_than_memory_ends_nobody() {
+    // It was read whole, into as much memory as it had bytes: none to be had was the end of every process that swept.
+    let shed = Shed::new();
+    let ledger = ledger_of_another(&shed.store);
+    for len in [1 << 50, 1 << 40] {
+        ledger.set_len(len).unwrap();
+        assert_eq!(shed.read(&sample()).unwrap(), SHOWN);
+        // Nobody can tell what it names, so nothing goes.
+        assert_eq!(shed.store.sweep(), 0);
+    }
+    ledger.set_len(0).unwrap();
+    assert_eq!(shed.store.sweep(), 1);
+}
+
+#[test]
+fn a_ledger_of_many_pieces_is_read_to_its_end() {
+    use std::os::unix::fs::FileExt;
+    let shed = Shed::new();
+    let ledger = ledger_of_another(&shed.store);
+    for slot in [0, 2047, 2048, 4095, 4096, 100_000] {
+        ledger.set_len(0).unwrap();
+        ledger.write_all_at(&id().bytes(), 64 + 32 * slot).unwrap();
+        drop(shed.attach(&sample()).unwrap());
+        assert_eq!(shed.store.sweep(), 0, "slot {slot}");
+    }
 }

@@ -22,9 +22,13 @@ const SLOTS_AT: u64 = 64;
 const SLOT: usize = 32;
 const MAGIC: &[u8; 8] = b"cowledg\n";
 /// The pid, four bytes.
-const PID_AT: usize = 8;
+const PID_AT: u64 = 8;
 /// A ledger grows by pages.
 const PAGE: usize = 4096;
+/// Slots have numbers of 32 bits.
+const LONGEST: u64 = SLOTS_AT + (SLOT as u64) * (1 << 32);
+/// What is read of one at a time.
+const PIECE: u64 = 64 << 10;
 
 /// A place in one ledger, and in the copies forks make of it: a process whose store was wiped has another later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +74,9 @@ impl Entry {
 
     fn read(bytes: &[u8]) -> Entry {
         let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-        Entry { id: id_in(bytes), len: number(16), created: number(24) }
+        let id = SegmentId::from_bytes(bytes[..16].try_into().expect("16 bytes"));
+        Entry { id, len: number(16), created: number(24) }
     }
-}
-
-fn id_in(slot: &[u8]) -> SegmentId {
-    SegmentId::from_bytes(slot[..16].try_into().expect("16 bytes"))
 }
 
 impl Ledger {
@@ -107,7 +108,7 @@ impl Ledger {
     /// Writes this process into a ledger that its parent made for it.
     pub(super) fn sign(&self) {
         // Nothing to do about a failure: it is for people who look.
-        let _ = sys::write_at(&self.file, &std::process::id().to_le_bytes(), PID_AT as u64);
+        let _ = sys::write_at(&self.file, &std::process::id().to_le_bytes(), PID_AT);
     }
 
     fn born_locked(dir: &Path, number: u64, slots: Vec<Entry>) -> io::Result<Ledger> {
@@ -115,7 +116,7 @@ impl Ledger {
         sys::lock_exclusive(unnamed.file())?;
         let mut bytes = vec![0u8; (SLOTS_AT as usize + slots.len() * SLOT).next_multiple_of(PAGE)];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[PID_AT..PID_AT + 4].copy_from_slice(&std::process::id().to_le_bytes());
+        bytes[PID_AT as usize..][..4].copy_from_slice(&std::process::id().to_le_bytes());
         for (place, entry) in bytes[SLOTS_AT as usize..].chunks_exact_mut(SLOT).zip(&slots) {
             place.copy_from_slice(&entry.bytes());
         }
@@ -190,18 +191,23 @@ pub(super) struct Scanned {
 /// Those of `among` that a living process names. A process may hold very many more than are asked about.
 pub(super) fn scan(dir: &Path, among: &HashSet<SegmentId>, step: &Step) -> io::Result<Scanned> {
     let mut held = HashSet::new();
-    let dead_left = each_living(dir, step, |ledger| held.extend(ledger.ids().filter(|id| among.contains(id))))?;
+    let dead_left = each_entry(dir, step, |_, entry| {
+        if among.contains(&entry.id) {
+            held.insert(entry.id);
+        }
+    })?;
     Ok(Scanned { held, dead_left })
 }
 
-/// Looks at the ledger of every living process. Whether ledgers of the dead are still there, because somebody else was listing.
+/// Looks at every entry of every living process's ledger, beside the process's number in its own pid space: that is for people, never to tell who
+/// lives. Whether ledgers of the dead are still there, because somebody else was listing.
 ///
 /// Lists again until no new ledger appears: a forked child's is linked before its parent withdraws anything, so whoever saw the parent's
 /// without an id sees the child's in the next listing. No ledger vanishes amid the listings: those of the dead are removed after them, and
 /// only while nobody lists.
 ///
 /// A step (`_step`), because a child forked amid it would inherit the directory's lock and keep it.
-pub(super) fn each_living(dir: &Path, _step: &Step, mut look: impl FnMut(&Living)) -> io::Result<bool> {
+pub(super) fn each_entry(dir: &Path, _step: &Step, mut look: impl FnMut(u32, Entry)) -> io::Result<bool> {
     let (mut seen, mut dead) = (HashSet::new(), Vec::new());
     let listing = sys::open_dir(dir)?;
     sys::lock_shared(&listing)?;
@@ -216,10 +222,8 @@ pub(super) fn each_living(dir: &Path, _step: &Step, mut look: impl FnMut(&Living
             }
             news = true;
             let path = dir.join(&name);
-            match read(&path)? {
-                Found::Living(ledger) => look(&ledger),
-                Found::Dead => dead.push(path),
-                Found::Gone => {}
+            if let Found::Dead = read(&path, &mut look)? {
+                dead.push(path);
             }
             seen.insert(name);
         }
@@ -251,36 +255,14 @@ fn is_dotted(name: &OsStr) -> bool {
     name.as_encoded_bytes().first() == Some(&b'.')
 }
 
-/// The ledger of a living process, as it was when it was read.
-pub(super) struct Living(Vec<u8>);
-
-impl Living {
-    fn slots(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.get(SLOTS_AT as usize..).unwrap_or(&[]).chunks_exact(SLOT)
-    }
-
-    fn ids(&self) -> impl Iterator<Item = SegmentId> {
-        self.slots().map(id_in).filter(|id| !id.is_zero())
-    }
-
-    /// What its process holds.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
-        self.slots().map(Entry::read).filter(|entry| !entry.id.is_zero())
-    }
-
-    /// Its process, by the number it has in its own pid space: for people, never to tell who lives.
-    pub(super) fn pid(&self) -> u32 {
-        self.0.get(PID_AT..PID_AT + 4).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("4 bytes")))
-    }
-}
-
 enum Found {
-    Living(Living),
+    Living,
     Dead,
     Gone,
 }
 
-fn read(path: &Path) -> io::Result<Found> {
+/// Gives `look` the pid and each entry of a living process's ledger.
+fn read(path: &Path, look: &mut impl FnMut(u32, Entry)) -> io::Result<Found> {
     let file = match sys::open(path, false) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
         other => other?,
@@ -292,17 +274,31 @@ fn read(path: &Path) -> io::Result<Found> {
         sys::unlock(&file);
         return Ok(if nameless { Found::Gone } else { Found::Dead });
     }
-    let mut bytes = vec![0; file.metadata()?.len() as usize];
-    let n = read_up_to(&file, &mut bytes)?;
-    bytes.truncate(n);
-    Ok(Found::Living(Living(bytes)))
+    let len = file.metadata()?.len();
+    if len > LONGEST {
+        // Whatever it is: its lock is held, and what it says cannot be known.
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut pid = [0; 4];
+    read_up_to(&file, &mut pid, PID_AT)?;
+    // In pieces: its length is what anybody made it, and need not be memory.
+    let (mut bytes, mut at) = (vec![0; len.min(PIECE) as usize], SLOTS_AT);
+    loop {
+        let n = read_up_to(&file, &mut bytes, at)?;
+        let entries = bytes[..n].chunks_exact(SLOT).map(Entry::read);
+        entries.filter(|entry| !entry.id.is_zero()).for_each(|entry| look(u32::from_le_bytes(pid), entry));
+        if n < bytes.len() || n == 0 {
+            return Ok(Found::Living);
+        }
+        at += n as u64;
+    }
 }
 
-/// As many bytes as there are: its process may be writing.
-fn read_up_to(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+/// As many bytes as there are from `start` on: its process may be writing.
+fn read_up_to(file: &File, bytes: &mut [u8], start: u64) -> io::Result<usize> {
     let mut at = 0;
     while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64) {
+        match file.read_at(&mut bytes[at..], start + at as u64) {
             Ok(0) => break,
             Ok(n) => at += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

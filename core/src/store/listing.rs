@@ -97,13 +97,11 @@ impl Store {
     fn census(&self) -> io::Result<HashMap<SegmentId, (Entry, Vec<u32>)>> {
         let mut held = HashMap::new();
         let step = fork::step();
-        ledger::each_living(&self.0.ledgers, &step, |ledger| {
-            for entry in ledger.entries() {
-                let (_, holders): &mut (_, Vec<_>) = held.entry(entry.id).or_insert((entry, Vec::new()));
-                // Freed and allocated again under its name, it may be in one ledger twice.
-                if !holders.contains(&ledger.pid()) {
-                    holders.push(ledger.pid());
-                }
+        ledger::each_entry(&self.0.ledgers, &step, |pid, entry| {
+            let (_, holders): &mut (_, Vec<_>) = held.entry(entry.id).or_insert((entry, Vec::new()));
+            // Freed and allocated again under its name, it may be in one ledger twice.
+            if !holders.contains(&pid) {
+                holders.push(pid);
             }
         })?;
         Ok(held)

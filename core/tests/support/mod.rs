@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod crc;
+mod dice;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod errors;
+pub mod handmade;
 pub mod puppet;
 pub mod scene;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -12,6 +15,9 @@ pub mod trace;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+pub use crc::crc32;
+pub use dice::Dice;
 
 /// A directory for one test, removed with all it has.
 pub struct Dir(PathBuf);
@@ -116,22 +122,6 @@ pub fn ledgers(store: &Path) -> Vec<String> {
 fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
-}
-
-/// The same numbers in every run (SplitMix64).
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.roll() % n as u64) as usize
-    }
 }
 
 /// Runs one test of this binary in a process of its own, where `ROLE` is set; fails if that fails, dies or hangs.
