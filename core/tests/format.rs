@@ -761,7 +761,7 @@ fn a_ledger_of_many_pieces_is_read_to_its_end() {
     let ledger = ledger_of_another(&shed.store);
     for slot in [0, 2047, 2048, 4095, 4096, 100_000] {
         ledger.set_len(0).unwrap();
-        ledger.write_all_at(&id().bytes(), 64 + 32 * slot).unwrap();
+        ledger.write_all_at(&[id().bytes(), [0; 16]].concat(), 64 + 32 * slot).unwrap();
         drop(shed.attach(&sample()).unwrap());
         assert_eq!(shed.store.sweep(), 0, "slot {slot}");
     }
