@@ -13,7 +13,8 @@
 #' `unmapSharedMemory()` and `hasSharedMemory()` then act on the whole segment, the others on that part.
 #'
 #' `freeSharedMemory()` takes the name away, so nobody finds the memory any more. Whoever uses it, as an R object or through a pointer that
-#' `mapSharedMemory()` returned, goes on using it; the memory returns to the system when the last has let go.
+#' `mapSharedMemory()` returned, goes on using it; the memory returns to the system when the last has let go. Until then
+#' [sharedObjectReport()] shows it as `"freed"`.
 #'
 #' @param size How many bytes: whole numbers. 0 gives 1 byte.
 #' @param name A name for each size, or `""` for none.

@@ -43,8 +43,8 @@
 #' @param minLength Vectors with fewer elements are not shared.
 #' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
 #' @return The shared object; an environment or function itself.
-#' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store; the message says how much was
-#'   asked for and how much is free. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
+#' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store, or in the machine's or the container's
+#'   memory, or in the budget of `options(cowshed.maxStore = )`; the message says how much was asked for and how much there is. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
 #'   `cowshed_error_argument`: an argument, or an option that stands for one, is wrong. Nothing is left behind, also after an interrupt.
 #' @examples
 #' x <- share(matrix(rnorm(1e4), 100))
