@@ -1,13 +1,15 @@
 # SIGKILL at random points: Rscript tests/reliability/kills.R [ROUNDS [SEED [FIRST]]]
 #
 # A round is an owner and one or two workers (actors.R) in a store; forked from this process, from the owner, or R processes of their own.
-# Once each does over and over what its plan says, some of them are killed at a moment that is random over the time that takes, or at one that is random over
-# their beginnings. Then those that live check what they have, one call of a survivor or a newcomer cleans, and the store's files are counted:
+# Once each does over and over what its plan says, some of them are killed at a moment that is random over the time that takes, or over that
+# of their beginnings. Then those that live check what they have, one call of a survivor or a newcomer cleans, and the store's files are counted:
 #
 # - leaked: a segment that nobody holds, a ledger of the dead, a dotted file
 # - lost: a segment that somebody holds and that has no name any more
 # - wrong: a value that is not what it was made from, a reference gone though its sender keeps it or though it is in flight, any other error
 # - hung: an actor or a call that takes 20 seconds; died: an actor that nobody killed
+#
+# A bystander holds objects in the store of most rounds from the first to the last.
 #
 # What a round does depends on SEED and its number alone (when it is killed does not): ROUNDS 1 with FIRST is one of them again.
 
@@ -127,7 +129,7 @@ new_round <- function(number) {
   round$roles <- roles[seq_len(if (chance(0.25)) 3L else 2L)]
   round$victims <- switch(round$kill, owner = "owner", worker = "worker1", both = if (chance(0.3)) rev(round$roles) else round$roles)
   round$gap <- if (chance(0.5)) 0 else stats::runif(1, 0, 0.01)
-  # Moments at the end of a process of its own, at its beginning, or amid its work.
+  # Amid the start of an R, amid what an actor does first, or amid its work.
   round$moment <- if (number %% 25L == 24L) "load" else if (chance(0.2)) "beginning" else "work"
   apart <- round$moment == "load" || number %% 8L == 0L
   origins <- function(n) if (apart) sample(c("Rscript", "Rscript", "fork"), n, TRUE) else sample(c("fork", "owner"), n, TRUE)
@@ -428,21 +430,20 @@ count_files(last, character(), 0L, "the grace time")
 
 # What happened -------------------------------------------------------------------------------------------------------------------------
 
-show <- function(what, by) cat(what, ": ", paste(names(table(by)), table(by), collapse = ", "), "\n", sep = "")
+tell <- function(what, by) cat(what, ": ", paste(names(table(by)), table(by), collapse = ", "), "\n", sep = "")
 cat("\n")
-show("killed", log$kill)
-show("amid", log$moment)
-show("sent", log$mode)
-show("R processes of their own", log$apart)
-show("survivors", log$survivors)
-show("cleaned by", log$cleaner)
+tell("killed", log$kill)
+tell("amid", log$moment)
+tell("sent", log$mode)
+tell("R processes of their own", log$apart)
+tell("survivors", log$survivors)
+tell("cleaned by", log$cleaner)
 cat("messages attached after their senders were killed or had dropped them:", in_flight, "\n")
 cat("what the first one killed was doing:\n\n")
 counts <- table(factor(log$op, c("load", phases)), factor(log$kill, c("owner", "worker", "both")))
 bad <- vapply(failures, function(f) tapply(log[[f]], factor(log$op, c("load", phases)), sum, default = 0L), numeric(length(phases) + 1L))
-table <- cbind(unclass(counts), bad)
-table <- rbind(table[rowSums(table) > 0, , drop = FALSE], all = colSums(table))
-print(table)
+counts <- cbind(unclass(counts), bad)
+print(rbind(counts[rowSums(counts) > 0, , drop = FALSE], all = colSums(counts)))
 cat(sprintf(
   "\n%d rounds, seed %d, %.0f s: %s\n", nrow(log), seed, difftime(Sys.time(), begun, units = "secs"),
   paste(colSums(log[failures]), failures, collapse = ", ")
