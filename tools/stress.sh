@@ -5,6 +5,12 @@ stress_kills() {
   step kills "SIGKILL, ${1:-1000} rounds" Rscript --vanilla tests/reliability/kills.R "${1:-1000}" "${2:-1}" && tail -n 40 "$logs/kills.log"
 }
 
+# stress_points: SIGKILL at every system call of every step.
+stress_points() {
+  step kill-points "SIGKILL at every system call" env COWSHED_EVERY_POINT=1 \
+    cargo test --package cowshed-core --release --test kill_points -- --nocapture && grep 'points,' "$logs/kill-points.log"
+}
+
 # stress_storm [PROCESSESxSEGMENTSxSECONDS]: many processes at the same segments.
 stress_storm() {
   local size=${1:-64x1000x60}

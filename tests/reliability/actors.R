@@ -99,6 +99,12 @@ phase <- function(name) {
   flush(me$phases)
 }
 
+# What the actor of a round in `dir` began last; "load" before it began anything.
+last_phase <- function(dir, role) {
+  bytes <- get_bytes(file.path(dir, paste0("phase-", role)))
+  if (length(bytes) == 0L) "load" else phases[[as.integer(bytes[[length(bytes)]])]]
+}
+
 wrong <- function(...) cat(paste0(..., "\n"), file = paste0("wrong-", me$role), append = TRUE)
 
 roles <- c("owner", "worker1", "worker2")
@@ -166,10 +172,13 @@ owner_lives <- function() {
 read_message <- function(x, sender) {
   tryCatch({ contents(x); touch(x); x }, cowshed_error_gone = function(e) {
     # Asked after the attempt: who lives now lived then.
-    if (me$mode == "flight" || is_alive(get_object(paste0("pid-", sender)))) wrong("gone, though ", sender, " keeps it: ", conditionMessage(e))
+    if (me$mode == "flight" || keeps(sender)) wrong("gone, though ", sender, " keeps it: ", conditionMessage(e))
     NULL
   })
 }
+# One that quits lets go of everything before it is dead.
+keeps <- function(sender) last_phase(".", sender) != "quit" && is_alive(get_object(paste0("pid-", sender)))
+
 touch <- function(x) {
   if (is.environment(x) || is.list(x)) lapply(contents(x), touch) else if (length(x) > 0L) x[[1L]]
   NULL

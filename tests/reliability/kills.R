@@ -185,7 +185,7 @@ run_round <- function(round) {
     if (round$gap > 0) Sys.sleep(round$gap)
   }
   expect_soon(round, "a death by SIGKILL", function() !any(vapply(victims, is_alive, NA)))
-  last <- vapply(names(victims), function(role) last_phase(round, role), "")
+  last <- vapply(names(victims), function(role) last_phase(round$dir, role), "")
 
   # Those that live.
   mark(in_dir(round, "stop"))
@@ -201,7 +201,7 @@ run_round <- function(round) {
     report <- in_dir(round, "report-", role)
     if (!expect_soon(round, paste(role, "standing still"), function() file.exists(report) || !is_alive(pid))) kill_hard(pid)
     if (file.exists(report)) survivors <- c(survivors, role)
-    else if (!may_end(round, role) && !wrongs(round)) note(round, "died", role, " in ", last_phase(round, role), ": ", out_of(round, role))
+    else if (!may_end(round, role) && !wrongs(round)) note(round, "died", role, " in ", last_phase(round$dir, role), ": ", out_of(round, role))
   }
   reports <- lapply(stats::setNames(nm = survivors), function(role) get_object(in_dir(round, "report-", role)))
   lives <- unique(lapply(reports, `[[`, "live"))
@@ -252,15 +252,11 @@ run_round <- function(round) {
 }
 
 # By itself. An R that quits ends those it has forked.
-may_end <- function(round, role) last_phase(round, role) == "quit" || (round$origin[[role]] == "owner" && last_phase(round, "owner") == "quit")
+may_end <- function(round, role) last_phase(round$dir, role) == "quit" || (round$origin[[role]] == "owner" && last_phase(round$dir, "owner") == "quit")
 wrongs <- function(round) length(list.files(round$dir, "^wrong-")) > 0L
 out_of <- function(round, role) {
   out <- in_dir(round, "out-", role)
   if (file.exists(out)) paste(utils::tail(readLines(out), 5), collapse = " | ") else ""
-}
-last_phase <- function(round, role) {
-  bytes <- get_bytes(in_dir(round, "phase-", role))
-  if (length(bytes) == 0L) "load" else phases[[as.integer(bytes[[length(bytes)]])]]
 }
 # A forked child whose parent was killed before anybody knew it: not worth waiting for longer than this.
 waited_enough <- function(round) {

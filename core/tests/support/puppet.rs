@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,11 @@ impl Stage {
     /// A forked child of a puppet: holds what its parent holds.
     pub fn fork(&self, parent: &mut Puppet) -> Puppet {
         parent.ask("fork");
+        self.accept(None)
+    }
+
+    /// The child of a puppet that died as it forked.
+    pub fn orphan(&self) -> Puppet {
         self.accept(None)
     }
 
@@ -147,6 +153,13 @@ impl Puppet {
             Ok(_) => line.trim_end().to_owned(),
             Err(e) => panic!("a puppet hangs: {e}"),
         }
+    }
+
+    /// Whether there is an answer that was not read yet.
+    pub fn has_answered(&self) -> bool {
+        let mut waiting = libc::pollfd { fd: self.stream.get_ref().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry, which lives over the call.
+        unsafe { libc::poll(&raw mut waiting, 1, 0) == 1 }
     }
 
     /// Kills it, and waits until the kernel has closed its files.
