@@ -1,7 +1,9 @@
 # Long tests of what survives kills, crowds and valgrind; sourced by ./dev. Each has a short form that runs with the ordinary tests.
 
-# stress_kills [ROUNDS [SEED]]: SIGKILL at random points, of the installed package.
+# stress_kills [ROUNDS [SEED]]: SIGKILL at random points.
 stress_kills() {
+  need_build_tools
+  install_package || return
   step kills "SIGKILL, ${1:-1000} rounds" Rscript --vanilla tests/reliability/kills.R "${1:-1000}" "${2:-1}" && tail -n 40 "$logs/kills.log"
 }
 
@@ -24,15 +26,17 @@ valgrind_files=(
   properties s4 serialize share sharedobject strategies strings subset subset-window tables types waiting write-through c-api door-r
 )
 
-# stress_valgrind [hooks | all | NAME...]: a script that runs every ALTREP hook, all of the tests above, or some.
+# stress_valgrind [all | NAME...]: of tests/reliability/valgrind-NAME.R and the tests above, all or some; without any, the script of all hooks.
 stress_valgrind() {
   local name names=("${@:-hooks}") failed=0
+  need_build_tools
   need_valgrind
+  need_r_packages testthat callr
   install_with_symbols || return
-  [ "${names[*]}" != all ] || names=(hooks "${valgrind_files[@]}")
+  [ "${names[*]}" != all ] || names=(hooks torture "${valgrind_files[@]}")
   for name in "${names[@]}"; do
     step "valgrind-$name" "valgrind: $name" valgrind_one "$name" || failed=1
-    # Tests that fail under valgrind only because it is slow do not fail the step.
+    # Tests may fail here that do not elsewhere: long doubles have 64 bits under valgrind, and everything takes long.
     grep -E '^[a-z0-9-]+: [0-9]+ passed, [1-9][0-9]* failed' "$logs/valgrind-$name.log" || true
   done
   return $failed
@@ -52,7 +56,7 @@ install_with_symbols() {
 
 valgrind_one() {
   local report=$logs/valgrind-$1.xml script=(tests/reliability/valgrind-tests.R --args "$1") status=0
-  [ "$1" != hooks ] || script=(tests/reliability/valgrind-hooks.R)
+  [ ! -f "tests/reliability/valgrind-$1.R" ] || script=("tests/reliability/valgrind-$1.R")
   rm -f "$report"
   # Children that R starts run by themselves; children that it forks write no second report.
   R_LIBS=$target/valgrind/rlib${R_LIBS:+:$R_LIBS} R --vanilla --no-echo -d "valgrind --tool=memcheck --leak-check=full --errors-for-leak-kinds=definite \

@@ -1,6 +1,6 @@
 # Runs files of the R tests under valgrind: R -d valgrind -f tests/reliability/valgrind-tests.R --args NAME..., as in test-NAME.R.
 #
-# What counts is what valgrind says: tests that measure time or memory may fail there, and are only listed.
+# What counts is what valgrind says. Tests may fail there, because long doubles have 64 bits and all is slow; they are only listed.
 
 library(testthat)
 library(cowshed)
