@@ -2,7 +2,7 @@
 //!
 //! A puppet is traced (ptrace) while it does one thing, and killed where it enters or leaves its nth system call; n grows until the thing is done. What it
 //! does to a store it does by system calls, so these are all the points at which others can tell how far it came. `COWSHED_EVERY_POINT=1` tries all of
-//! them; otherwise it is every fifth.
+//! them; otherwise it is every seventh.
 
 #![cfg(target_os = "linux")]
 
@@ -76,8 +76,8 @@ fn kill_at(mut puppet: Puppet, what: &str, n: usize, forked: &mut bool) -> End {
 /// The thread that does what a puppet is told: a test runs on one of its own.
 fn acting_thread(pid: i32) -> i32 {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let ids = threads.map(|t| t.unwrap().file_name().to_str().unwrap().parse().unwrap());
-    ids.max().expect("a process has a thread")
+    let mut ids = threads.map(|t| t.unwrap().file_name().to_str().unwrap().parse().unwrap());
+    ids.find(|id| *id != pid).unwrap_or(pid)
 }
 
 fn trace(request: libc::c_uint, pid: i32, data: i32) -> libc::c_long {
@@ -97,7 +97,7 @@ fn stopped(pid: i32) -> Option<i32> {
             _ if found == pid && libc::WIFSTOPPED(status) => return Some(status),
             _ => return None,
         }
-        std::hint::spin_loop();
+        std::thread::sleep(Duration::from_micros(20));
     }
 }
 
@@ -138,7 +138,7 @@ impl Scene {
 
 /// Kills at each stop of what `prepare` says, then lets `look` see. False if nothing can be traced here.
 fn at_every_system_call(name: &str, prepare: impl Fn(&mut Scene) -> String, look: impl Fn(&mut Scene, &str)) -> bool {
-    let step = if std::env::var_os("COWSHED_EVERY_POINT").is_some() { 1 } else { 5 };
+    let step = if std::env::var_os("COWSHED_EVERY_POINT").is_some() { 1 } else { 7 };
     for n in (1..).step_by(step) {
         let mut scene = Scene::new();
         let what = prepare(&mut scene);
