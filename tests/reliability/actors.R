@@ -398,7 +398,7 @@ stand_still <- function() {
       done <- 2L
       mark(paste0("dropped-", me$role))
     }
-    Sys.sleep(5e-4)
+    Sys.sleep(2e-3)
   }
 }
 

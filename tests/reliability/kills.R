@@ -131,7 +131,7 @@ new_round <- function(number) {
   round$gap <- if (chance(0.5)) 0 else stats::runif(1, 0, 0.01)
   # Amid the start of an R, amid what an actor does first, or amid its work.
   round$moment <- if (number %% 25L == 24L) "load" else if (chance(0.2)) "beginning" else "work"
-  apart <- round$moment == "load" || number %% 8L == 0L
+  apart <- round$moment == "load" || number %% 12L == 0L
   origins <- function(n) if (apart) sample(c("Rscript", "Rscript", "fork"), n, TRUE) else sample(c("fork", "owner"), n, TRUE)
   round$origin <- stats::setNames(c(if (apart) origins(1) else "fork", origins(2)), roles)
   if (round$moment == "load") round$origin[round$victims] <- "Rscript"
