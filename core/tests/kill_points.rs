@@ -148,7 +148,7 @@ fn at_every_system_call(name: &str, prepare: impl Fn(&mut Scene) -> String, look
             End::Killed => look(&mut scene, &at),
             End::Done(puppet) => {
                 assert!(n > 10, "{at}: there were hardly any");
-                println!("{name}: {} points, every {step}th tried", n - 1);
+                println!("{name}: {} points, in steps of {step}", n - 1);
                 puppet.into_iter().for_each(Puppet::kill);
                 look(&mut scene, &at);
                 return true;
