@@ -604,37 +604,13 @@ fn two_pid_spaces_share_one_store() {
 }
 
 #[test]
-fn eight_processes_that_attach_export_and_drop_the_same_segments_see_right_values_and_leave_nothing() {
-    let stage = Stage::new();
-    let mut maker = stage.puppet();
-    // Tiny, mapped, and every third large enough to be collected at once.
-    let n = 70_000;
-    let ids: Vec<_> = (0..50).map(|i| maker.ask(&format!("share x{i} {i} {}", n * (i % 3)))).collect();
-    let mut workers: Vec<_> = (0..8).map(|_| stage.puppet()).collect();
-    for (i, worker) in workers.iter_mut().enumerate() {
-        worker.tell(&format!("stress {i} 2500 {n} {}", ids.join(" ")));
-    }
-    for worker in &mut workers {
-        let done = worker.answer();
-        assert!(done.parse::<u64>().is_ok_and(|n| n > 0), "{done}");
-    }
-    maker.ask("sweep");
-    assert_eq!(stage.left(), (50, 9));
-    for (i, worker) in workers.into_iter().enumerate() {
-        if i % 2 == 0 { worker.leave("exit") } else { worker.kill() }
-    }
-    maker.leave("exit");
-    stage.expect_empty_after_a_sweep();
-}
-
-#[test]
 fn a_reference_passed_around_while_everybody_sweeps_is_never_lost() {
     let stage = Stage::new();
     let mut all: Vec<_> = (0..4).map(|_| stage.puppet()).collect();
     let mut others: Vec<_> = (0..2).map(|_| stage.puppet()).collect();
-    let bait = others[0].ask("share bait 0 0");
+    let bait = others[0].ask("stock 1");
     for (i, other) in others.iter_mut().enumerate() {
-        other.tell(&format!("stress {i} 2000 0 {bait}"));
+        other.tell(&format!("stress {i} 2000 {bait}"));
     }
     for round in 0..200usize {
         let n = SIZES[round % 3];
@@ -654,7 +630,7 @@ fn a_reference_passed_around_while_everybody_sweeps_is_never_lost() {
         last.ask("drop y");
         last.ask("drop x");
     }
-    others.iter_mut().for_each(|o| assert!(o.answer().parse::<u64>().is_ok()));
+    others.iter_mut().for_each(|o| assert!(!o.answer().starts_with("error")));
     all.into_iter().for_each(|p| p.leave("exit"));
     others.into_iter().for_each(|p| p.leave("exit"));
     stage.expect_empty_after_a_sweep();
