@@ -270,6 +270,12 @@ fn look_at_all(segment: &Segment, bytes: &[u8]) -> Seen {
         assert!(node.attributes.is_none_or(|a| table.get(a.0).is_some()));
         assert_eq!(table.strategy_of(&node).as_bytes(), names[usize::from(node.strategy)]);
         assert_eq!(table.child_of(&node, node.child_count as usize), None);
+        let aligned = match node.payload.len {
+            0x8000.. => 4096,
+            1024.. => 64,
+            _ => 16,
+        };
+        assert_eq!(node.payload.offset % aligned, 0, "{node:?}");
         look_at_payload(segment, bytes, node.payload);
         if !lists.insert((node.first_child, node.child_count)) {
             continue;

@@ -16,6 +16,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         for how in [0, 1, 2, 3, 7, 8 | 7, 16 | 7, 16 | 8 | 7] {
             seeds.push(input(how, 255, &file));
         }
+        for brink in 0..18 {
+            let mut file = file.clone();
+            let (table, at) = (get64(&file, TABLE_OFFSET), get64(&file, TABLE_OFFSET) as usize);
+            go_to_the_brink(&mut file, table, at, brink);
+            seeds.extend([7, 16 | 7].map(|how| input(how, 255, &file)));
+        }
         seeds.push(input(7, 0, &file));
         for how in [64 | 7, 64 | 16 | 7] {
             seeds.push([input(how, 255, &file), vec![7, 60, 255]].concat());
@@ -55,6 +61,28 @@ fn files() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Sets a number of the first node, of the first child or of the header to the last that is allowed, or to a neighbour of it. `table`: what the
+/// header says, `at`: where that is in `b`.
+fn go_to_the_brink(b: &mut [u8], table: u64, at: usize, which: usize) {
+    let [nodes, children] = [NODE_COUNT, CHILD_COUNT].map(|at| get32(b, at));
+    let child = at.wrapping_add(NODE * nodes as usize);
+    let field = |at: usize, field: usize| at.wrapping_add(field);
+    let Some(node) = b.get(at..).and_then(|b| b.get(..NODE)) else { return };
+    let (at, width, last) = match which / 3 {
+        0 => (field(at, PAYLOAD_LEN), 8, table.wrapping_sub(get64(node, PAYLOAD_OFFSET))),
+        1 => (field(at, CHILDREN), 4, children.wrapping_sub(get32(node, FIRST_CHILD)).into()),
+        2 => (field(at, ATTRIBUTES), 4, nodes.into()),
+        // Aligned to less than it must be.
+        3 => (field(at, PAYLOAD_OFFSET), 8, get64(node, PAYLOAD_OFFSET).wrapping_add(8)),
+        4 if children > 0 => (child, 4, nodes.wrapping_sub(1).into()),
+        _ => (ROOT, 4, nodes.wrapping_sub(1).into()),
+    };
+    let number = last.wrapping_add_signed((which % 3) as i64 - 1).to_le_bytes();
+    if let Some(field) = b.get_mut(at..).and_then(|b| b.get_mut(..width)) {
+        field.copy_from_slice(&number[..width]);
+    }
+}
+
 /// Changes a field or two of the header, a node, a child or a name's length.
 pub fn mutate(dice: &mut Dice, input: &mut [u8]) {
     let Some((how, rest)) = input.split_first_chunk_mut::<2>() else { return };
@@ -66,6 +94,11 @@ pub fn mutate(dice: &mut Dice, input: &mut [u8]) {
     let [nodes, children] = [NODE_COUNT, CHILD_COUNT].map(|at| get32(rest, at) as usize);
     for _ in 0..1 + dice.below(3) {
         let number = odd(dice, rest.len());
+        if dice.below(4) == 0 {
+            let (says, at) = (get64(rest, TABLE_OFFSET), table.wrapping_add(NODE * dice.below(nodes.clamp(1, 64))));
+            go_to_the_brink(rest, says, at, dice.below(18));
+            continue;
+        }
         let node = table.wrapping_add(NODE * dice.below(nodes.clamp(1, 64)));
         let at_child = table.wrapping_add(NODE * nodes + 4 * dice.below(children.clamp(1, 1024)));
         let at = match dice.below(12) {

@@ -11,6 +11,9 @@ use super::{Target, odd};
 
 pub const TARGET: Target = Target { name: "text", run, seeds, mutate };
 
+/// Bytes of the payload's head.
+const HEAD: usize = 64;
+
 pub fn run(input: &[u8]) {
     let Some((&n, payload)) = input.split_first_chunk() else { return };
     let Ok(n) = usize::try_from(u64::from_le_bytes(n)) else { return };
@@ -89,15 +92,43 @@ fn seeds() -> Vec<Vec<u8>> {
                 dictionary.entry(Entry { mark, bytes: text.as_bytes() });
             }
             for builder in [plain, dictionary] {
-                seeds.push([&(elements as u64).to_le_bytes()[..], &builder.parts(codeset).concat()].concat());
+                let seed = [&(elements as u64).to_le_bytes()[..], &builder.parts(codeset).concat()].concat();
+                for brink in 0..6 {
+                    let mut seed = seed.clone();
+                    go_to_the_brink(&mut seed, if brink < 3 { 4 } else { 0 }, brink);
+                    seeds.push(seed);
+                }
+                seeds.push(seed);
             }
         }
     }
     seeds
 }
 
+/// Sets an entry's end to how many bytes there are, an element's code to how many entries, or either to a neighbour of that.
+fn go_to_the_brink(input: &mut [u8], i: usize, which: usize) {
+    let Some(&head) = input.get(8..).and_then(|b| b.first_chunk::<HEAD>()) else { return };
+    let [entries, bytes] = [0, 8].map(|at| u64::from_ne_bytes(*head[at..].first_chunk().expect("8 bytes")));
+    let [code_width, end_width] = [16, 17].map(|at| usize::from(head[at]).min(8));
+    let ends = 8 + HEAD;
+    if entries > input.len() as u64 {
+        return;
+    }
+    let codes = ends + (entries as usize * end_width).next_multiple_of(8) + (entries as usize).next_multiple_of(8);
+    let (at, width, last) = match which {
+        ..3 => (ends + i * end_width, end_width, bytes),
+        _ => (codes + i * code_width, code_width, entries),
+    };
+    if let Some(field) = input.get_mut(at..).and_then(|b| b.get_mut(..width)) {
+        field.copy_from_slice(&last.wrapping_add_signed((which % 3) as i64 - 1).to_ne_bytes()[..width]);
+    }
+}
+
 /// Changes the number of elements or a number of the head.
 fn mutate(dice: &mut Dice, input: &mut [u8]) {
+    if dice.below(2) == 0 {
+        return go_to_the_brink(input, dice.below(8), dice.below(6));
+    }
     let (at, width) = [(0, 8), (8, 8), (16, 8), (24, 1), (25, 1), (26, 1)][dice.below(6)];
     let number = odd(dice, input.len());
     if let Some(field) = input.get_mut(at..at + width) {
