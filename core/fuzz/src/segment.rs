@@ -7,6 +7,7 @@
 //! - A file is refused as corrupt or as another version's, with its id in the message, or it is attached.
 //! - Whether its table is read at once or where it is looked at makes no difference: the same files are refused, and the same nodes are found.
 //! - A node is what the page says of its 48 bytes, its children and attributes exist, its bytes are the file's; or nothing of it is believed.
+//! - A table that is overwritten while it is read leads nowhere outside the segment.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -16,7 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cowshed_core::fake::Fake;
-use cowshed_core::{AttachError, FormatError, Header, Kind, Mode, Node, Overlay, Payload, Segment, Store, Table, open};
+use cowshed_core::{
+    AttachError, FormatError, Header, Kind, Mode, Node, NodeId, Overlay, Payload, Segment, Store, Table, open,
+};
 
 use super::handmade::*;
 use super::{Target, segment_inputs as inputs, segment_opened as opened, store_dir};
@@ -196,6 +199,11 @@ impl Shed {
                 }
             }
         }
+        if let Ok(segment) = &attached
+            && how_large(bytes)
+        {
+            self.look_while_it_changes(segment, bytes);
+        }
         if listed {
             let found = self.store.list().expect("a list").into_iter().find(|found| found.id == id());
             if let Ok(segment) = &attached {
@@ -205,6 +213,19 @@ impl Shed {
                 assert!(found.about.as_ref().is_none_or(|about| about.header == *segment.header()));
             }
         }
+    }
+
+    /// The table is overwritten with itself, moved, once its checksums were looked at: what is read from then on must still be within the segment.
+    fn look_while_it_changes(&self, segment: &Arc<Segment>, bytes: &[u8]) {
+        let table = &bytes[segment.header().table_offset as usize..];
+        let file = self.file.as_ref().expect("it was put");
+        for by in [4, 8, NODE + 16] {
+            let (end, start) = table.split_at(by.min(table.len()));
+            file.write_all_at(&[start, end].concat(), segment.header().table_offset).expect("no more room than before");
+            look_at_limits(segment, bytes);
+            self.open(segment);
+        }
+        file.write_all_at(table, segment.header().table_offset).expect("no more room than before");
     }
 
     /// As a value, and under a writable pointer.
@@ -293,6 +314,19 @@ fn look_at_all(segment: &Segment, bytes: &[u8]) -> Seen {
     assert_eq!(table.children(root).last(), table.child(root, table.children(root).len().wrapping_sub(1)));
     look_at_payload(segment, bytes, segment.memory(None).expect("the root is a node"));
     Seen { good, all: seen.into_iter().all(|seen| seen) }
+}
+
+/// What no table may say, whatever it says.
+fn look_at_limits(segment: &Segment, bytes: &[u8]) {
+    let table = segment.table();
+    for id in (0..table.len() as u32).filter_map(|number| table.get(number)) {
+        let node = table.node(id);
+        look_at_payload(segment, bytes, node.payload);
+        assert!(node.attributes.is_none_or(|a| table.get(a.0).is_some()));
+        assert!(table.children(id).take(8).all(|child| table.get(child.0).is_some() || child == NodeId::default()));
+        table.strategy(id);
+    }
+    look_at_payload(segment, bytes, segment.memory(None).expect("the root is a node"));
 }
 
 fn names(mut b: &[u8]) -> Vec<&[u8]> {

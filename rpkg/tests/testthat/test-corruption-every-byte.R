@@ -30,16 +30,18 @@ tries <- function(segment, flips = numeric(), cuts = numeric(), reseal = FALSE) 
       # A new file each time: nothing of the one before can be in use.
       unlink(file)
       writeBin(bytes, file)
-      value <- tryCatch({
+      x <- NULL
+      result <- tryCatch({
         # Before R 4.3 a list is sent element by element; opened whole, it has its own node read too.
         x <- if (is.list(value)) cowshed:::open_whole(basename(file)) else unserialize(reference)
         # All of it is looked at, whatever it is by now.
         if (reseal) try(utils::capture.output(utils::str(x)), silent = TRUE)
         if (identical(x, value)) "right" else "wrong"
       }, error = function(e) class(e)[1])
-      rm(x)
+      # Let go of, or the next attach is given this one.
+      x <- NULL
       gc(full = FALSE)
-      value
+      result
     }
     count <- new.env()
     tried <- function(bytes) {
