@@ -13,6 +13,7 @@ pub mod scene;
 pub mod trace;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -129,12 +130,18 @@ pub fn in_a_process_of_its_own(test: &str, prepare: impl FnMut() -> std::io::Res
     use std::os::unix::process::CommandExt;
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("ROLE", test);
+    // What it prints must not be a file: that may be longer than it may write.
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     // SAFETY: the callers' closures make system calls only, which may be made after a fork.
     unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
+            if !status.success() {
+                let printed = child.wait_with_output().unwrap();
+                print!("{}{}", String::from_utf8_lossy(&printed.stdout), String::from_utf8_lossy(&printed.stderr));
+            }
             assert!(status.success(), "{test}: {status}");
             return;
         }
