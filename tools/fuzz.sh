@@ -98,7 +98,7 @@ fuzz_minimise() {
   local name=$1 kept=core/fuzz/corpus/$1 smallest
   smallest=$(mktemp -d "$target/fuzz/smallest.XXXXXX")
   mkdir -p "$kept" "$target/fuzz/corpus-$name"
-  fuzz_binary "$name" -merge=1 -max_len="$(fuzz_longest "$name")" "$smallest" "$kept" "$target/fuzz/corpus-$name" &&
+  fuzz_binary "$name" -set_cover_merge=1 -max_len="$(fuzz_longest "$name")" "$smallest" "$kept" "$target/fuzz/corpus-$name" &&
     rm -rf "$kept" && mv "$smallest" "$kept" && chmod 755 "$kept" &&
     echo "$kept: $(ls "$kept" | wc -l) inputs, $(cat "$kept"/* | wc -c) bytes"
 }
