@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::control::Locked;
-use super::{Store, fork, ledger};
+use super::scan::scan;
+use super::{Store, fork};
 use crate::{SegmentId, sys};
 
 /// Small segments given up wait until there are this many.
@@ -52,7 +53,7 @@ impl Store {
         let step = fork::step();
         let mut ids = names(&self.0.segments)?;
         // The scan without locks only thins out the candidates; the one that counts is made under their locks.
-        let scanned = ledger::scan(&self.0.ledgers, &ids, &step)?;
+        let scanned = scan(&self.0.ledgers, &ids, &step)?;
         drop(step);
         ids.retain(|id| !scanned.held.contains(id));
         let ids = Vec::from_iter(ids);
@@ -110,7 +111,7 @@ impl Store {
             return Ok((busy, 0));
         }
         let among = idle.iter().map(|(id, _)| *id).collect();
-        let held = match ledger::scan(&self.0.ledgers, &among, &step) {
+        let held = match scan(&self.0.ledgers, &among, &step) {
             Err(e) if sys::is_out_of_descriptors(&e) => return Err(e),
             Err(_) => return Ok((busy, 0)),
             Ok(scanned) => scanned.held,
@@ -154,7 +155,7 @@ impl Store {
     /// Collects a segment that is locked already; whether it went. An error where a sweep would leave it to the next one: the caller is
     /// about to show what is in it.
     pub(super) fn collect_locked(&self, id: SegmentId, locked: &Locked, step: &fork::Step) -> io::Result<bool> {
-        if flies(locked)? || ledger::scan(&self.0.ledgers, &HashSet::from([id]), step)?.held.contains(&id) {
+        if flies(locked)? || scan(&self.0.ledgers, &HashSet::from([id]), step)?.held.contains(&id) {
             return Ok(false);
         }
         std::fs::remove_file(self.segment_path(id)).map(|()| true)

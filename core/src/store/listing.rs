@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::io;
 
-use super::ledger::{self, Entry};
+use super::ledger::Entry;
 use super::read::read_whole;
+use super::scan::each_entry;
 use super::{Store, collect, control, fork, memory};
 use crate::{Header, NodeId, SegmentId, sys};
 
@@ -97,7 +98,7 @@ impl Store {
     fn census(&self) -> io::Result<HashMap<SegmentId, (Entry, Vec<u32>)>> {
         let mut held = HashMap::new();
         let step = fork::step();
-        ledger::each_entry(&self.0.ledgers, &step, |pid, entry| {
+        each_entry(&self.0.ledgers, &step, |pid, entry| {
             let (_, holders): &mut (_, Vec<_>) = held.entry(entry.id).or_insert((entry, Vec::new()));
             // Freed and allocated again under its name, it may be in one ledger twice.
             if !holders.contains(&pid) {

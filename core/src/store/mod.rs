@@ -2,9 +2,9 @@
 //!
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
-//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead, `memory` is allocated rather than shared,
-//!   `read` checks what attach found, `room` is made when there is none, if need be by `press`; `weight` asks the host now and then what it
-//!   still needs.
+//!   keeps children honest, `ledger` is the file whose lock tells the living from the dead and `scan` looks at all of them, `memory` is
+//!   allocated rather than shared, `read` checks what attach found, `room` is made when there is none, if need be by `press`; `weight` asks
+//!   the host now and then what it still needs, `listing` tells people.
 //! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
@@ -18,6 +18,7 @@ mod memory;
 mod press;
 mod read;
 mod room;
+mod scan;
 mod waiting;
 mod weight;
 

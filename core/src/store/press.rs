@@ -5,7 +5,8 @@
 //! - It is a collect that heeds no tickets, with all its locks: what anybody holds, or is attaching now, stays.
 
 use super::control::Locked;
-use super::{Store, collect, fork, ledger};
+use super::scan::scan;
+use super::{Store, collect, fork};
 use crate::{SegmentId, sys};
 
 /// Kept by references alone, as far as one can see without locks.
@@ -41,7 +42,7 @@ impl Store {
     fn kept(&self) -> Vec<Kept> {
         let step = fork::step();
         let Ok(ids) = collect::names(&self.0.segments) else { return Vec::new() };
-        let Ok(scanned) = ledger::scan(&self.0.ledgers, &ids, &step) else { return Vec::new() };
+        let Ok(scanned) = scan(&self.0.ledgers, &ids, &step) else { return Vec::new() };
         let kept = |id| {
             let locked = self.try_locked(id)?;
             let until = locked.control().ok()?.last_end(sys::now())?;
@@ -55,7 +56,7 @@ impl Store {
         let step = fork::step();
         let locked: Vec<_> = batch.iter().filter_map(|kept| Some((kept, self.try_locked(kept.id)?))).collect();
         let among = locked.iter().map(|(kept, _)| kept.id).collect();
-        let Ok(scanned) = ledger::scan(&self.0.ledgers, &among, &step) else { return (0, 0) };
+        let Ok(scanned) = scan(&self.0.ledgers, &among, &step) else { return (0, 0) };
         let gone = locked.iter().filter(|(kept, _)| !scanned.held.contains(&kept.id) && self.unlink(kept.id));
         gone.fold((0, 0), |(n, bytes), (kept, _)| (n + 1, bytes + kept.len))
     }
