@@ -24,15 +24,17 @@ fuzz() {
   [[ " ${fuzz_targets[*]} " == *" $name "* ]] || die "no target '$name'; there are: ${fuzz_targets[*]}"
   need_nightly
   step fuzz-build "Build the fuzz targets" fuzz_build
-  # Files in memory, of this run alone, removed whatever happens to it.
-  COWSHED_FUZZ_DIR=$(mktemp -d /dev/shm/cowshed-fuzz.XXXXXX)
-  export COWSHED_FUZZ_DIR
-  trap 'rm -rf "$COWSHED_FUZZ_DIR"' EXIT
-  case $work in
-    run) fuzz_run "$executions" "$name" ;;
-    replay) fuzz_binary "$name" "$@" ;;
-    minimise) fuzz_minimise "$name" ;;
-  esac
+  # Of its own shell, so that its files go when it ends, whatever happens to it, and however often this is called.
+  (
+    COWSHED_FUZZ_DIR=$(mktemp -d /dev/shm/cowshed-fuzz.XXXXXX)
+    export COWSHED_FUZZ_DIR
+    trap 'rm -rf "$COWSHED_FUZZ_DIR"' EXIT
+    case $work in
+      run) fuzz_run "$executions" "$name" ;;
+      replay) fuzz_binary "$name" "$@" ;;
+      minimise) fuzz_minimise "$name" ;;
+    esac
+  )
 }
 
 need_nightly() {
