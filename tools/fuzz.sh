@@ -23,7 +23,7 @@ fuzz() {
   [ $# -eq 0 ] || shift
   [[ " ${fuzz_targets[*]} " == *" $name "* ]] || die "no target '$name'; there are: ${fuzz_targets[*]}"
   need_nightly
-  step fuzz-build "Build the fuzz targets" fuzz_build
+  step fuzz-build "Build the fuzz targets" fuzz_build || return
   # Of its own shell, so that its files go when it ends, whatever happens to it, and however often this is called.
   (
     COWSHED_FUZZ_DIR=$(mktemp -d /dev/shm/cowshed-fuzz.XXXXXX)
@@ -37,9 +37,12 @@ fuzz() {
   )
 }
 
+have_nightly() {
+  have rustup && rustup toolchain list 2>/dev/null | grep -q '^nightly'
+}
+
 need_nightly() {
-  have rustup && rustup toolchain list 2>/dev/null | grep -q '^nightly' ||
-    die "fuzzing needs a nightly toolchain: rustup toolchain install nightly --profile minimal"
+  have_nightly || die "fuzzing needs a nightly toolchain: rustup toolchain install nightly --profile minimal"
   have c++ || die "fuzzing needs a C++ compiler, which builds libFuzzer. On Debian: g++"
 }
 
@@ -57,10 +60,10 @@ fuzz_build() {
     -Ccodegen-units=1
   )
   RUSTFLAGS="${flags[*]}" cargo +nightly build --release --manifest-path core/fuzz/Cargo.toml \
-    --target "$(fuzz_host)" --target-dir "$target/fuzz/build"
+    --target "$(rust_host)" --target-dir "$target/fuzz/build"
 }
 
-fuzz_host() {
+rust_host() {
   rustc -vV | sed -n 's/^host: //p'
 }
 
@@ -74,7 +77,7 @@ fuzz_binary() {
   (
     ulimit -s 65536 || true
     export ASAN_OPTIONS=$fuzz_asan${ASAN_OPTIONS:+:$ASAN_OPTIONS}
-    exec "$target/fuzz/build/$(fuzz_host)/release/$name" "$@"
+    exec "$target/fuzz/build/$(rust_host)/release/$name" "$@"
   )
 }
 

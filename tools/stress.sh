@@ -26,7 +26,7 @@ each_of() {
 # Memory checks need a nightly toolchain and valgrind; where there is no nightly, that is said and the rest runs.
 stress_short() {
   local checks=(stress_valgrind)
-  if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
+  if have_nightly; then
     checks+=(sanitize 'fuzz 200000 segment' 'fuzz 50000 ledger_and_control')
   else
     echo "AddressSanitizer and fuzzing: skipped, there is no nightly toolchain" >&2
@@ -44,14 +44,14 @@ stress_faults() {
 stress_loop() {
   need_r_packages future
   install_package || return
-  step loop "Share, send, drop: ${1:-1000} rounds of ${2:-1000} MB" Rscript --vanilla tests/reliability/loop.R "${1:-1000}" "${2:-1000}"
-  tail -n 3 "$logs/loop.log"
+  step loop "Share, send, drop: ${1:-1000} rounds of ${2:-1000} MB" Rscript --vanilla tests/reliability/loop.R "${1:-1000}" "${2:-1000}" &&
+    tail -n 3 "$logs/loop.log"
 }
 
 # stress_model: more of the lease protocol's states than the tests visit.
 stress_model() {
-  step model "The lease protocol, deep" cargo run --package cowshed-tests --release --example lease_model -- --deep
-  tail -n 12 "$logs/model.log"
+  step model "The lease protocol, deep" cargo run --package cowshed-tests --release --example lease_model -- --deep &&
+    tail -n 12 "$logs/model.log"
 }
 
 # stress_kills [ROUNDS [SEED]]: SIGKILL at random points.

@@ -365,7 +365,7 @@ impl StoreError {
 
 impl CreateError {
     /// Its class.
-    pub fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> Kind {
         match self {
             CreateError::Full { .. }
             | CreateError::Budget { .. }
@@ -381,7 +381,7 @@ impl CreateError {
 
 impl AllocateError {
     /// Its class.
-    pub fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> Kind {
         match self {
             AllocateError::Small { .. } => Kind::Size,
             AllocateError::Create(e) => e.kind(),
@@ -392,7 +392,7 @@ impl AllocateError {
 
 impl AttachError {
     /// Its class.
-    pub fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> Kind {
         match self {
             AttachError::Gone { .. } => Kind::Gone,
             AttachError::Format { source: FormatError::Version { .. } | FormatError::ByteOrder, .. } => Kind::Version,

@@ -141,6 +141,13 @@ impl Table {
         self.all().find(|node| usize::from(node.strategy) == number)
     }
 
+    /// The strategy of the node whose payload lies there in the file, and where that ends.
+    pub(crate) fn at_offset(&self, at: u64) -> Option<(&str, u64)> {
+        let node =
+            self.all().find(|node| (node.payload.offset..node.payload.offset + node.payload.len).contains(&at))?;
+        Some((self.strategy_of(&node), node.payload.offset + node.payload.len))
+    }
+
     /// Whether it is in memory of its own, and not in the segment's.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self.nodes, Rows::Own(_))

@@ -13,8 +13,8 @@ use std::sync::{Arc, MutexGuard, OnceLock};
 use memmap2::{Mmap, MmapMut, MmapRaw};
 
 use super::{cut, pages};
+use crate::Table;
 use crate::lock::Lock;
-use crate::{NodeId, Table};
 
 /// What malloc() has no mapping of its own for.
 const SMALL: u64 = 96 << 10;
@@ -159,13 +159,4 @@ where
         Some((strategy, start + (end - area.offset) as usize))
     });
     mend(area, value)
-}
-
-impl Table {
-    /// The strategy of the node whose payload lies there in the file, and where that ends.
-    fn at_offset(&self, at: u64) -> Option<(&str, u64)> {
-        let mut nodes = (0..self.len() as u32).map(|number| self.node(NodeId(number)));
-        let node = nodes.find(|node| (node.payload.offset..node.payload.offset + node.payload.len).contains(&at))?;
-        Some((self.strategy_of(&node), node.payload.offset + node.payload.len))
-    }
 }
