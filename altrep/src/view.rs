@@ -36,7 +36,7 @@ pub(crate) struct View {
     /// Where whoever asks for a writable pointer writes, whatever the flags; null as long as that has to be found out.
     writable: Cell<*mut u8>,
     /// Where those write who write through; null if nobody may.
-    live: Cell<*mut u8>,
+    live: *mut u8,
     overlay: RefCell<Option<Box<Overlay>>>,
     /// Of a character vector only.
     strings: Option<Box<Strings>>,
@@ -140,7 +140,7 @@ impl View {
     pub(crate) fn new(span: Span, len: usize) -> View {
         let data = Cell::new(span.segment.payload(span.payload));
         let live = span.segment.payload_mut(span.payload).unwrap_or(null_mut());
-        View { live: live.into(), ..Self::with(Source::Segment(span), len, data) }
+        View { live, ..Self::with(Source::Segment(span), len, data) }
     }
 
     fn with(source: Source, len: usize, data: Cell<*const u8>) -> View {
@@ -150,7 +150,7 @@ impl View {
             len,
             data,
             writable,
-            live: null_mut::<u8>().into(),
+            live: null_mut(),
             overlay: RefCell::default(),
             strings: None,
             touched: Cell::new(false),
@@ -200,8 +200,7 @@ impl View {
     /// Where its bytes are to be read; null if it is broken or lost.
     #[inline]
     pub(crate) fn data(&self) -> *const u8 {
-        self.heed_losses();
-        self.data.get()
+        if self.has_lost_its_bytes() { null() } else { self.data.get() }
     }
 
     /// The same where [`View::is_lost`] is asked after the reading.
@@ -228,22 +227,15 @@ impl View {
             || matches!(&*self.source.borrow(), Source::Segment(span) if span.segment.is_lost())
     }
 
-    /// Once it is lost, nobody is given a pointer to it any more. The elements of strings and lists are pointers into R's own memory.
+    /// Whether it is lost, and its pointers are to what was: then nobody is given one any more. Those of strings and lists are into R's own memory.
     #[inline]
-    fn heed_losses(&self) {
-        if any_lost() {
-            self.drop_pointers_if_lost();
-        }
+    fn has_lost_its_bytes(&self) -> bool {
+        self.is_lost() && self.strings.is_none() && self.reads_bytes()
     }
 
     #[cold]
-    fn drop_pointers_if_lost(&self) {
-        let bytes = matches!(&*self.source.borrow(), Source::Segment(span) if span.payload.len > 0);
-        if bytes && self.strings.is_none() && self.look_for_loss() {
-            self.data.set(null());
-            self.writable.set(null_mut());
-            self.live.set(null_mut());
-        }
+    fn reads_bytes(&self) -> bool {
+        matches!(&*self.source.borrow(), Source::Segment(span) if span.payload.len > 0)
     }
 
     /// A character vector's parts, and its first element within them.
@@ -341,14 +333,13 @@ impl View {
     /// What [`View::writable`] gives, if that was found out before; else null. R's `t()` asks once an element.
     #[inline]
     pub(crate) fn writable_known(&self) -> *mut u8 {
-        self.heed_losses();
-        self.writable.get()
+        if self.has_lost_its_bytes() { null_mut() } else { self.writable.get() }
     }
 
     /// Where those write who write through; null if nobody may.
     #[inline]
     pub(crate) fn live(&self) -> *mut u8 {
-        self.live.get()
+        if self.has_lost_its_bytes() { null_mut() } else { self.live }
     }
 
     /// The same elements as they are now, with private bytes over them. Only of what reads a segment.

@@ -138,6 +138,14 @@ impl Store {
 
     /// Locks a segment that has no reference in flight.
     fn lock_idle(&self, id: SegmentId) -> io::Result<Idle> {
+        match self.lock_now(id)? {
+            Idle::Locked(locked) if flies(&locked)? => Ok(Idle::No),
+            other => Ok(other),
+        }
+    }
+
+    /// Locks a segment if nobody works on it, whatever is in flight.
+    pub(super) fn lock_now(&self, id: SegmentId) -> io::Result<Idle> {
         let file = match sys::open(&self.segment_path(id), true) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Idle::No),
             other => other?,
@@ -145,11 +153,7 @@ impl Store {
         if !sys::try_lock(&file, true)? {
             return Ok(Idle::Busy);
         }
-        if sys::links(&file)? == 0 {
-            return Ok(Idle::No);
-        }
-        let locked = Locked::new(file);
-        Ok(if flies(&locked)? { Idle::No } else { Idle::Locked(locked) })
+        Ok(if sys::links(&file)? == 0 { Idle::No } else { Idle::Locked(Locked::new(file)) })
     }
 
     /// Collects a segment that is locked already; whether it went. An error where a sweep would leave it to the next one: the caller is
@@ -197,8 +201,8 @@ fn flies(locked: &Locked) -> io::Result<bool> {
     }
 }
 
-enum Idle {
-    /// No reference in flight; locked.
+pub(super) enum Idle {
+    /// Locked; as far as that was asked, no reference is in flight.
     Locked(Locked),
     /// Somebody works on it.
     Busy,

@@ -4,6 +4,7 @@
 //!   one grace time for all, that is the oldest.
 //! - It is a collect that heeds no tickets, with all its locks: what anybody holds, or is attaching now, stays.
 
+use super::collect::Idle;
 use super::control::Locked;
 use super::scan::scan;
 use super::{Store, collect, fork};
@@ -63,8 +64,6 @@ impl Store {
 
     /// Its file, locked, if it has its name and nobody is at it.
     fn try_locked(&self, id: SegmentId) -> Option<Locked> {
-        let file = sys::open(&self.segment_path(id), true).ok()?;
-        let named = sys::try_lock(&file, true).ok()? && sys::links(&file).ok()? > 0;
-        named.then(|| Locked::new(file))
+        if let Ok(Idle::Locked(locked)) = self.lock_now(id) { Some(locked) } else { None }
     }
 }
