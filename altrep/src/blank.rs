@@ -10,9 +10,10 @@ use crate::element::Element;
 use crate::object::Object;
 use crate::session::Session;
 use crate::sexp::Sexp;
+use crate::span::Span;
 use crate::sys::{self, SexpType};
 use crate::verbs::{Wish, bad_argument};
-use crate::view::{Span, View};
+use crate::view::View;
 
 /// A vector of `len` zeros of one of the five types, with the attributes of a named list.
 ///

@@ -8,10 +8,11 @@ use crate::boundary::{R, Result, call};
 use crate::element::Kind;
 use crate::session::Session;
 use crate::sexp::Sexp;
+use crate::span::Span;
 use crate::strings::{self, Character};
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::text::{Builder, Entry, Mark};
-use crate::view::{Span, View};
+use crate::view::View;
 use crate::{Registration, attributes, locale, text};
 
 struct Characters;

@@ -15,9 +15,10 @@ use crate::by_value::By;
 use crate::element::{Element, Kind, plain};
 use crate::object::Object;
 use crate::reference::Reference;
+use crate::span::{self, Span};
 use crate::sys::{self, R_xlen_t, SEXP};
-use crate::view::{Source, Span, View};
-use crate::{by_element, by_value, layout, message, options, references, stores, subset, view};
+use crate::view::{Source, View};
+use crate::{by_element, by_value, layout, message, options, references, stores, subset};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
 const PLAIN_COPY: usize = 64 << 10;
@@ -218,7 +219,7 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
         ticket,
         flags: x.flags(),
         node: span.node.0,
-        part: view::is_foreign(&span.segment, span.node),
+        part: span::is_foreign(&span.segment, span.node),
         start: span.start,
         len: view.len() as u64,
         store: store.path().into(),
@@ -303,7 +304,7 @@ fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
         .table()
         .get(reference.node)
         .filter(|node| match reference.part {
-            true => K::TYPE != sys::STRSXP && view::is_foreign(&segment, *node),
+            true => K::TYPE != sys::STRSXP && span::is_foreign(&segment, *node),
             false => segment.table().strategy(*node) == K::STRATEGY,
         })
         .and_then(|node| K::view(&segment, node, reference.start, reference.len));

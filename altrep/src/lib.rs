@@ -38,6 +38,7 @@ mod references;
 pub mod serialized;
 mod session;
 mod sexp;
+mod span;
 mod stores;
 mod strings;
 mod subset;

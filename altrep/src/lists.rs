@@ -20,8 +20,9 @@ use crate::keeper::Keeper;
 use crate::object::{KeptView, Object};
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
+use crate::span::Span;
 use crate::sys::{self, R_xlen_t, SEXP};
-use crate::view::{Span, View};
+use crate::view::View;
 use crate::{options, registry};
 
 /// The kind; never made.

@@ -17,10 +17,11 @@ use crate::boundary::{Failure, R, Result, call, guard};
 use crate::element::Kind;
 use crate::hooks::Viewed;
 use crate::object::Object;
+use crate::span::Span;
 use crate::subset::{self, Index};
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::text::{Entry, Mark, Text};
-use crate::view::{Source, Span, View};
+use crate::view::{Source, View};
 use crate::{locale, options};
 
 /// The kind; never made.

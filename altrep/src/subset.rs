@@ -4,8 +4,9 @@ use std::ffi::c_int;
 
 use crate::boundary::{R, Result, call};
 use crate::element::{Element, plain};
+use crate::span::Span;
 use crate::sys::{self, R_xlen_t, SEXP, SexpType};
-use crate::view::{Span, View};
+use crate::view::View;
 
 /// A window must hold at least this part of its segment's bytes: `head(x)` must not keep 50 GB alive.
 const WINDOW_PART: u64 = 16;

@@ -8,8 +8,9 @@ use crate::boundary::{R, Result, call};
 use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
 use crate::session::Session;
 use crate::sexp::Sexp;
+use crate::span::Span;
 use crate::sys::{self, R_xlen_t};
-use crate::view::{Span, View};
+use crate::view::View;
 use crate::{Registration, attributes, hooks};
 
 struct Vector<E>(PhantomData<E>);
