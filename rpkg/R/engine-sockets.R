@@ -1,0 +1,181 @@
+# Workers behind the sockets of package parallel: a cluster that was passed in, or our own, made on demand and used again.
+#
+# - A worker waits for list(type = "EXEC", data = list(fun, args, return, tag)) and answers with a list that has `value`. We say that ourselves:
+#   parallel has no function that waits for any worker, for some time, and goes on when one of them dies.
+# - A worker that dies closes its socket: that is readable then, and to read it is an error.
+# - A worker is an environment: `con`, `xdr`, `pid`, `place`, and `owed`, the answers it will send that nobody wants.
+
+own <- new.env(parent = emptyenv())
+
+own_cluster <- function(type, slots) {
+  # A forked child has copies of its parent's connections: the workers are not its own.
+  if (!identical(own$pid, Sys.getpid())) own$workers <- list()
+  own$pid <- Sys.getpid()
+  idle <- Filter(settle, own$workers[[type]])
+  missing <- slots - length(idle)
+  own$workers[[type]] <- c(idle, if (missing > 0L) start_workers(type, missing))
+  if (is.null(own$at_exit)) {
+    own$at_exit <- TRUE
+    reg.finalizer(own, function(own) if (identical(own$pid, Sys.getpid())) memStopCluster(), onexit = TRUE)
+  }
+  sockets_engine(own$workers[[type]][seq_len(slots)], type)
+}
+
+#' Stop the workers that memApply() started
+#'
+#' [memApply()] and [memLapply()] start workers of their own if they are not given any, and keep them for the next call. This stops them. It
+#' happens by itself at the end of the session.
+#'
+#' @return `NULL`, invisibly.
+#' @seealso [memApply()]
+#' @examples
+#' memStopCluster()
+#' @export
+memStopCluster <- function() {
+  mine <- identical(own$pid, Sys.getpid())
+  for (worker in unlist(own$workers)) {
+    if (mine) tell(worker, list(type = "DONE", data = NULL, tag = NULL))
+    disconnect(worker)
+  }
+  own$workers <- list()
+  invisible()
+}
+
+start_workers <- function(type, n) {
+  # They find what we find.
+  before <- Sys.getenv("R_LIBS", NA)
+  on.exit(if (is.na(before)) Sys.unsetenv("R_LIBS") else Sys.setenv(R_LIBS = before))
+  Sys.setenv(R_LIBS = paste(.libPaths(), collapse = .Platform$path.sep))
+  nodes <- if (type == "fork") parallel::makeForkCluster(n) else parallel::makePSOCKcluster(n, useXDR = FALSE)
+  greet(lapply(nodes, worker_of))
+}
+
+given_cluster <- function(cluster, slots) {
+  nodes <- unclass(cluster)[seq_len(slots)]
+  if (!all(vapply(nodes, inherits, TRUE, c("SOCKnode", "SOCK0node")))) {
+    refuse("`CLUSTER` must be a cluster that parallel::makeCluster() made with type \"PSOCK\" or \"FORK\"; other types are not supported")
+  }
+  sockets_engine(greet(lapply(nodes, worker_of)), "given")
+}
+
+sockets_engine <- function(workers, type) {
+  engine <- list2env(list(slots = length(workers), workers = workers, type = type, busy = logical(length(workers)), keeps = TRUE), parent = emptyenv())
+  structure(engine, class = "cowshed_sockets")
+}
+
+worker_of <- function(node) {
+  list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), owed = 0L), parent = emptyenv())
+}
+
+# All of them at once: each may have to load the package.
+greet <- function(workers) {
+  for (worker in workers) ask(worker, hello, list(.libPaths()))
+  for (worker in workers) {
+    answer <- listen(worker)
+    if (!is.list(answer$value)) {
+      for (other in workers) if (!identical(other, worker)) other$owed <- 1L
+      why <- if (is.null(answer$died)) trimws(as.character(answer$value)) else paste("it is gone:", answer$died)
+      fail("worker", paste0("a worker of the cluster cannot be used: ", why, "; install cowshed in a library that it has"))
+    }
+    list2env(answer$value, worker)
+  }
+  workers
+}
+
+# Says so and hears: FALSE, or `died`, if the worker is gone.
+tell <- function(worker, message) {
+  tryCatch({
+    serialize(message, worker$con, xdr = worker$xdr)
+    TRUE
+  }, error = function(e) FALSE)
+}
+
+ask <- function(worker, f, arguments) tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = NULL), tag = NULL))
+
+listen <- function(worker) {
+  tryCatch(list(value = unserialize(worker$con)$value), error = function(e) list(died = conditionMessage(e)))
+}
+
+# Hears what is owed. Whether the worker is there and has nothing more to say.
+settle <- function(worker) {
+  while (worker$owed > 0L) {
+    if (!is.null(listen(worker)$died)) {
+      disconnect(worker)
+      return(FALSE)
+    }
+    worker$owed <- worker$owed - 1L
+  }
+  silent <- tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
+  if (!silent) disconnect(worker)
+  silent
+}
+
+disconnect <- function(worker) tryCatch(close(worker$con), error = function(e) NULL)
+
+post.cowshed_sockets <- function(engine, slot, call, ...) {
+  # A death is found out when the answer is waited for.
+  ask(engine$workers[[slot]], delegate, list(call, ...))
+  engine$busy[[slot]] <- TRUE
+}
+
+collect.cowshed_sockets <- function(engine, seconds) {
+  slots <- which(engine$busy)
+  if (length(slots) == 0L) return(list())
+  ready <- socketSelect(lapply(engine$workers[slots], function(worker) worker$con), FALSE, seconds)
+  lapply(slots[ready], function(slot) {
+    engine$busy[[slot]] <- FALSE
+    c(list(slot = slot), listen(engine$workers[[slot]]))
+  })
+}
+
+revive.cowshed_sockets <- function(engine, slot) {
+  forget_worker(engine, slot)
+  if (engine$type == "given") return(FALSE)
+  worker <- start_workers(engine$type, 1L)[[1L]]
+  own$workers[[engine$type]] <- c(own$workers[[engine$type]], list(worker))
+  engine$workers[[slot]] <- worker
+  TRUE
+}
+
+forget_worker <- function(engine, slot) {
+  gone <- engine$workers[[slot]]
+  # The connections of a cluster that was passed in are its owner's.
+  if (engine$type != "given") {
+    disconnect(gone)
+    own$workers[[engine$type]] <- Filter(function(worker) !identical(worker, gone), own$workers[[engine$type]])
+  }
+}
+
+halt.cowshed_sockets <- function(engine, slots, is_within) {
+  local <- where_am_i()
+  hear <- function(seconds) {
+    until <- Sys.time() + seconds
+    while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) collect(engine, left)
+    slots[engine$busy[slots]]
+  }
+  # They look for themselves before each element; those amid a long one are interrupted.
+  for (slot in hear(0.2)) {
+    worker <- engine$workers[[slot]]
+    if (identical(worker$place, local) && is_within(slot)) tools::pskill(worker$pid, tools::SIGINT)
+  }
+  late <- hear(3)
+  for (slot in late) {
+    worker <- engine$workers[[slot]]
+    if (engine$type == "given") {
+      message("waiting for a worker (process ", worker$pid, ") to end what it is doing; interrupt again to leave it alone")
+      hear(Inf)
+    } else {
+      tools::pskill(worker$pid, tools::SIGKILL)
+      forget_worker(engine, slot)
+      engine$busy[[slot]] <- FALSE
+    }
+  }
+}
+
+dismiss.cowshed_sockets <- function(engine, size) {
+  for (worker in engine$workers) {
+    # Nobody waits for our own.
+    if (ask(worker, delegate, list("forget_job", if (engine$type == "given") size else max(size, 1)))) worker$owed <- worker$owed + 1L
+  }
+  if (engine$type == "given") for (worker in engine$workers) settle(worker)
+}

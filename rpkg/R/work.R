@@ -1,0 +1,253 @@
+# What runs in a worker.
+#
+# - A *job* is one call of memApply() or memLapply(); a *piece* is a run of its elements, worked on by one worker in one go.
+# - The job arrives once, as bytes, so that what is wrong with it can be reported; the results go back as bytes, for the same reason. Large ones
+#   among them are references: they outlive the worker.
+# - The *board* is a shared vector that master and workers write: its first element is the last element of the job that is still wanted, and
+#   those after it say for each slot which element runs there now, or 0.
+
+doing <- new.env(parent = emptyenv())
+
+# A piece of the job `id`; `bytes` the first time. `items`: the elements themselves, if they are not in the job.
+run_piece <- function(id, bytes, slot, from, to, items = NULL) {
+  job <- tryCatch(open_job(id, bytes), error = identity)
+  if (inherits(job, "error")) return(as_bytes(list(unopened = job)))
+  reply <- work_through(job, slot, from, to, items)
+  # Where there is no room they travel as they are.
+  reply$values <- tryCatch(share_large(reply$values), cowshed_error_full = function(e) reply$values)
+  tryCatch(as_bytes(reply), error = function(e) as_bytes(without_unsendable(reply, from)))
+}
+
+as_bytes <- function(x) serialize(x, NULL, xdr = FALSE)
+
+# A value that cannot be sent is a failure of its element.
+without_unsendable <- function(reply, from) {
+  for (k in seq_along(reply$values)) {
+    error <- tryCatch({
+      as_bytes(reply$values[[k]])
+      NULL
+    }, error = identity)
+    if (!is.null(error)) {
+      reply$failures[[length(reply$failures) + 1L]] <- list(index = from + k - 1, condition = simple_error(error), calls = character())
+      reply$values[k] <- list(NULL)
+    }
+  }
+  reply
+}
+
+open_job <- function(id, bytes) {
+  if (!identical(doing$id, id)) {
+    doing$job <- NULL
+    doing$job <- prepare_job(unserialize(bytes))
+    doing$id <- id
+  }
+  doing$job
+}
+
+forget_job <- function(size) {
+  doing$id <- doing$job <- NULL
+  collect_garbage(size)
+  invisible()
+}
+
+prepare_job <- function(job) {
+  for (package in job$packages) loadNamespace(package)
+  for (package in job$globals$packages) suppressPackageStartupMessages(library(package, character.only = TRUE))
+  job$call <- caller_of(with_globals(job$FUN, job$globals$values), job$VARS)
+  job$streams <- if (!is.null(job$root)) new_streams(job$root)
+  job
+}
+
+# function(v) FUN(v, a = a, b = b), the names being those of VARS; tracebacks show it so.
+caller_of <- function(f, vars) {
+  mine <- utils::tail(make.unique(c(names(vars), "FUN", "v")), 2L)
+  values <- c(vars, stats::setNames(list(f), mine[[1L]]))
+  call <- as.call(c(list(as.name(mine[[1L]]), as.name(mine[[2L]])), stats::setNames(lapply(names(vars), as.name), names(vars))))
+  caller <- eval(call("function", as.pairlist(stats::setNames(alist(v = ), mine[[2L]])), call))
+  environment(caller) <- list2env(values, parent = baseenv())
+  caller
+}
+
+# From `from` to `to`, as far as is wanted: a list of `values`, `to` (the last element that is done, be it failed), `failures`, `warnings`, and whether
+# random numbers were `drawn`.
+work_through <- function(job, slot, from, to, items) {
+  board <- job$board
+  here <- slot + 1L
+  taken <- taker(job, from, to, items)
+  call <- job$call
+  put <- job$out
+  values <- if (is.null(put)) vector("list", to - from + 1)
+  failures <- warnings <- list()
+  drawn <- used <- FALSE
+  i <- from
+  calls <- NULL
+  if (!is.null(job$streams)) {
+    before <- current_seed()
+    on.exit(set_seed(before))
+    arm <- function() {
+      drawn <<- drawn || used
+      used <<- FALSE
+      delayedAssign(".Random.seed", {
+        used <<- TRUE
+        stream_of(job$streams, i)
+      }, assign.env = globalenv())
+    }
+    arm()
+  }
+  on.exit(board[here] <- 0, add = TRUE)
+  repeat {
+    failure <- tryCatch(
+      withCallingHandlers({
+        while (i <= to && i <= board[1L]) {
+          board[here] <- i
+          v <- taken(i)
+          value <- forceAndCall(1, call, v)
+          if (used) arm()
+          if (is.null(put)) {
+            if (!is.null(value)) values[[i - from + 1]] <- value
+          } else {
+            put <- put_value(put, i, value)
+          }
+          i <- i + 1
+        }
+        NULL
+      }, error = function(e) calls <<- calls_within(sys.calls()), warning = function(w) {
+        if (length(warnings) < 50L) warnings[[length(warnings) + 1L]] <<- list(index = i, condition = w)
+        tryInvokeRestart("muffleWarning")
+      }),
+      error = identity, interrupt = identity
+    )
+    if (is.null(failure)) break
+    if (inherits(failure, "interrupt")) failure <- simpleError("the worker was interrupted")
+    failures[[length(failures) + 1L]] <- list(index = i, condition = light(failure), calls = calls)
+    calls <- NULL
+    i <- i + 1
+    if (job$stops) {
+      board[1L] <- min(board[1L], i - 1)
+      break
+    }
+    if (!is.null(job$streams) && used) arm()
+  }
+  if (!is.null(values)) values <- values[seq_len(i - from)]
+  list(values = values, to = i - 1, failures = failures, warnings = warnings, drawn = drawn || used)
+}
+
+# FUN's call and those it made, as lines. Ours that calls it goes before, and at the end stop()'s and those of our handler.
+calls_within <- function(calls) {
+  lines <- vapply(calls, function(call) deparse(call, nlines = 1L)[[1L]], "")
+  lines <- lines[-seq_len(match("call(v)", lines, nomatch = length(lines)))]
+  lines <- lines[-length(lines)]
+  utils::tail(lines[!grepl("^(stop[(]|[.]handleSimpleError[(]|h[(]simpleError)", lines)], 20L)
+}
+
+# A condition may have captured anything; a large one is reduced to what it says.
+light <- function(condition) {
+  size <- tryCatch(length(as_bytes(condition)), error = function(e) Inf)
+  if (size <= 1e5) condition else simple_error(condition)
+}
+
+simple_error <- function(condition) structure(class = class(condition), list(message = conditionMessage(condition), call = NULL))
+
+# ---- elements ----
+
+# A function of i that gives the element i, for `from` to `to`.
+taker <- function(job, from, to, items) {
+  if (is.null(job$margin)) return(function(i) items[[i - from + 1]])
+  x <- job$X
+  if (is.data.frame(x)) return(frame_columns(x))
+  ordinary <- !isS4(x) && is.null(oldClass(x))
+  if (ordinary && job$margin == 2L) matrix_columns(x) else blocks(x, job$margin, to, ordinary)
+}
+
+matrix_columns <- function(x) {
+  # What has one element has lost its name.
+  name <- if (nrow(x) == 1L) rownames(x)
+  if (is.null(name)) function(i) x[, i] else function(i) stats::setNames(x[, i], name)
+}
+
+frame_columns <- function(x) {
+  names <- if (is.character(attr(x, "row.names"))) attr(x, "row.names")
+  function(i) {
+    v <- x[[i]]
+    if (!is.null(names)) names(v) <- names
+    v
+  }
+}
+
+# Rows, and columns of what is no ordinary matrix, are taken out as small plain matrices of several: a row alone is a walk through all of x, and a method of
+# a class is dear.
+blocks <- function(x, margin, to, ordinary) {
+  across <- max(dim(x)[[3L - margin]], 1)
+  size <- max(1, floor(5e5 / across))
+  first <- last <- 0
+  block <- NULL
+  name <- if (across == 1) dimnames(x)[[3L - margin]]
+  function(i) {
+    if (i < first || i > last) {
+      first <<- i
+      last <<- min(i + size - 1, to)
+      block <<- if (margin == 1L) x[first:last, , drop = FALSE] else x[, first:last, drop = FALSE]
+      if (!ordinary) block <<- as.matrix(block)
+    }
+    k <- i - first + 1
+    v <- if (margin == 1L) block[k, ] else block[, k]
+    if (is.null(name)) v else stats::setNames(v, name)
+  }
+}
+
+# ---- results ----
+
+# A list with its large elements in shared memory, in one segment.
+share_large <- function(values) {
+  large <- lengths(values) >= large_length | vapply(values, is.recursive, TRUE)
+  large[large] <- vapply(values[large], weighs, TRUE, large_length)
+  if (any(large)) values[large] <- share_now(values[large])
+  values
+}
+
+# Elements from which on an object is sent as a reference.
+large_length <- 2048
+
+# As share(), whatever its options are; a plain list.
+share_now <- function(list) {
+  shared <- share(list, copyOnWrite = TRUE, sharedSubset = FALSE, sharedCopy = FALSE, sharedAttributes = TRUE, mustWork = FALSE, minLength = 3)
+  for (i in seq_along(list)) if (!is.null(list[[i]])) list[[i]] <- shared[[i]]
+  list
+}
+
+# Whether so many elements are in `x`, at any depth.
+weighs <- function(x, enough) elements_in(x, enough) >= enough
+
+elements_in <- function(x, enough) {
+  if (is.function(x) || is.environment(x)) return(0)
+  if (isS4(x)) x <- attributes(x)
+  if (!is.list(x)) return(length(x))
+  n <- 0
+  for (part in x) {
+    n <- n + elements_in(part, enough - n)
+    if (n >= enough) break
+  }
+  n
+}
+
+# Writes through: `out` is a shared vector, with an element for each value, or a matrix with a column.
+put_value <- function(out, i, value) {
+  columns <- length(dim(out)) == 2L
+  room <- if (columns) nrow(out) else 1L
+  if (!is.atomic(value) || length(value) != room) {
+    stop(sprintf("FUN gave %s, and `out` has room for %s here", shape_of(value), shape_of(out[seq_len(room)])))
+  }
+  if (match(typeof(value), ranks, 99L) > match(typeof(out), ranks)) {
+    stop(sprintf("FUN gave %s, which `out`, of type %s, cannot hold", shape_of(value), typeof(out)))
+  }
+  if (columns) out[, i] <- value else out[[i]] <- value
+  out
+}
+
+# R turns `out` into the type of what is assigned if that is of a later one.
+ranks <- c("raw", "logical", "integer", "double", "complex", "character")
+
+shape_of <- function(x) {
+  if (!is.atomic(x)) return(paste("an object of class", class(x)[[1L]]))
+  sprintf("%d element%s of type %s", length(x), if (length(x) == 1L) "" else "s", typeof(x))
+}
