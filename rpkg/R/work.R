@@ -12,6 +12,9 @@ doing <- new.env(parent = emptyenv())
 run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   job <- tryCatch(open_job(id, bytes), error = identity)
   if (inherits(job, "error")) return(as_bytes(list(unopened = job)))
+  # What it shares goes where the master's does.
+  old <- options(job$options)
+  on.exit(options(old))
   reply <- work_through(job, slot, from, to, items)
   # Where there is no room they travel as they are.
   reply$values <- tryCatch(share_large(reply$values), cowshed_error_full = function(e) reply$values)
