@@ -8,7 +8,7 @@
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use cowshed_core::{Draft, Facts, Flags, Node, NodeId, Segment};
+use cowshed_core::{AttachError, Draft, Facts, Flags, Machine, Node, NodeId, Segment};
 
 use crate::boundary::{Failure, R, Result, call, guard};
 use crate::by_value::By;
@@ -222,6 +222,7 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
         part: span::is_foreign(&span.segment, span.node),
         start: span.start,
         len: view.len() as u64,
+        machine: Machine::this(),
         store: store.path().into(),
     };
     raw(r, &reference.bytes()).map(Some)
@@ -298,6 +299,9 @@ pub(crate) fn unserialize<K: Viewed>(r: R, state: SEXP) -> Result<SEXP> {
 }
 
 fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
+    if !reference.machine.may_be(Machine::this()) {
+        return Err(AttachError::Machine { id: reference.id }.into());
+    }
     let store = stores::of_reference(&reference.store, reference.id)?;
     let segment = store.attach(reference.id, reference.ticket)?;
     let view = segment

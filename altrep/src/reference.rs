@@ -1,16 +1,17 @@
-//! What travels between processes in place of the data: 48 bytes, and the store's directory if it is not the usual one.
+//! What travels between processes in place of the data: 56 bytes, and the store's directory if it is not the usual one.
 //!
-//! It is the state R's serialize() writes for a view. Bytes from outside are checked; what is left unsaid here is checked at attach.
+//! It is the state R's serialize() writes for a view; `docs/format.md` has the layout. Bytes from outside are checked; what is left unsaid here
+//! is checked at attach.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use cowshed_core::{Flags, SegmentId, Ticket, usual_store_path};
+use cowshed_core::{Flags, Machine, SegmentId, Ticket, usual_store_path};
 
-const VERSION: u8 = 1;
-const FIXED: usize = 48;
+const VERSION: u8 = 2;
+const FIXED: usize = 56;
 
 /// A view, as another process can make it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) struct Reference {
     /// First element and number of elements of the view within its node.
     pub(crate) start: u64,
     pub(crate) len: u64,
+    /// Where it was made. On any other it is not looked for: there, the same name may be of other memory.
+    pub(crate) machine: Machine,
     pub(crate) store: Cow<'static, Path>,
 }
 
@@ -34,7 +37,7 @@ impl Reference {
         b.extend([VERSION, self.flags.bits(), elsewhere.into(), self.part.into()]);
         b.extend(self.node.to_le_bytes());
         b.extend(self.id.bytes());
-        for number in [self.ticket.map_or(0, Ticket::bits), self.start, self.len] {
+        for number in [self.ticket.map_or(0, Ticket::bits), self.start, self.len, self.machine.bits()] {
             b.extend(number.to_le_bytes());
         }
         if elsewhere {
@@ -60,6 +63,7 @@ impl Reference {
             node: u32::from_le_bytes(fixed[4..8].try_into().expect("4 bytes")),
             start: u64_at(32),
             len: u64_at(40),
+            machine: Machine::from_bits(u64_at(48)),
             store,
         };
         (fixed[0] == VERSION && fixed[3] <= 1).then_some(reference)
@@ -79,14 +83,15 @@ mod tests {
             part: true,
             start: 1 << 40,
             len: 3,
+            machine: Machine::from_bits(0x0123_4567_89ab_cdef),
             store,
         }
     }
 
     #[test]
-    fn a_reference_reads_back_and_in_the_usual_store_is_48_bytes() {
+    fn a_reference_reads_back_and_in_the_usual_store_is_56_bytes() {
         let usual = reference(usual_store_path().into());
-        assert_eq!(usual.bytes().len(), FIXED);
+        assert_eq!(usual.bytes().len(), 56);
         for r in [usual, reference(Path::new("/tmp/ä/cowshed-0").into())] {
             assert_eq!(Reference::parse(&r.bytes()), Some(r));
         }
@@ -97,7 +102,19 @@ mod tests {
         let bytes = reference(usual_store_path().into()).bytes();
         assert!((0..FIXED).all(|n| Reference::parse(&bytes[..n]).is_none()));
         assert_eq!(Reference::parse(&[&bytes[..], b"x"].concat()), None);
-        assert_eq!(Reference::parse(&[&[9], &bytes[1..]].concat()), None);
-        assert_eq!(Reference::parse(&[&[1, 255], &bytes[2..]].concat()), None);
+        for version in [0, 1, 3, 255] {
+            assert_eq!(Reference::parse(&[&[version], &bytes[1..]].concat()), None);
+        }
+        assert_eq!(Reference::parse(&[&[VERSION, 255], &bytes[2..]].concat()), None);
+    }
+
+    #[test]
+    fn the_machine_is_in_the_last_eight_bytes_and_any_number_is_one() {
+        let bytes = reference(usual_store_path().into()).bytes();
+        assert_eq!(bytes[48..], 0x0123_4567_89ab_cdef_u64.to_le_bytes());
+        for bits in [0, 1, u64::MAX] {
+            let parsed = Reference::parse(&[&bytes[..48], &bits.to_le_bytes()].concat());
+            assert_eq!(parsed.map(|r| r.machine.bits()), Some(bits));
+        }
     }
 }

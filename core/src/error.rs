@@ -11,6 +11,8 @@ use crate::{SegmentId, sys};
 pub enum Kind {
     /// The segment's name is not in its store.
     Gone,
+    /// The reference is of another machine, or of this one before it was started.
+    Machine,
     /// The bytes are not what a writer of this format leaves.
     Corrupt,
     /// Written by another version, or on a machine of another byte order.
@@ -34,6 +36,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Kind::Gone => "gone",
+            Kind::Machine => "machine",
             Kind::Corrupt => "corrupt",
             Kind::Version => "version",
             Kind::Full => "full",
@@ -194,7 +197,8 @@ pub enum AttachError {
     #[error(
         "segment {id} is gone from the store '{}': its last holder let it go, or it was freed, or had to give way in a full store, before this \
          process attached it; keep the shared object alive until every worker has it, or raise options(cowshed.grace = ) where the \
-         reference was made",
+         reference was made; or it is another user's or another container's, whose store is not this one: from there, send the data \
+         (withSharedSerialization(by = \"value\"))",
         store.display()
     )]
     Gone {
@@ -202,6 +206,16 @@ pub enum AttachError {
         id: SegmentId,
         /// Where it was looked for.
         store: PathBuf,
+    },
+    /// It is in the memory of another machine.
+    #[error(
+        "this reference to shared object {id} was made on another machine, or on this one before it was restarted; shared memory does not \
+         cross machines: send the data, with withSharedSerialization(..., by = \"value\") or unshare(x), or share the object on the machine \
+         that uses it"
+    )]
+    Machine {
+        /// The segment.
+        id: SegmentId,
     },
     /// The bytes are not to be believed.
     #[error("segment {id} in the store '{}' cannot be read: {source}", store.display())]
@@ -395,6 +409,7 @@ impl AttachError {
     pub const fn kind(&self) -> Kind {
         match self {
             AttachError::Gone { .. } => Kind::Gone,
+            AttachError::Machine { .. } => Kind::Machine,
             AttachError::Format { source: FormatError::Version { .. } | FormatError::ByteOrder, .. } => Kind::Version,
             AttachError::Format { .. } => Kind::Corrupt,
             AttachError::Io { .. } => Kind::Store,

@@ -16,13 +16,9 @@ impl SegmentId {
 
     /// That of memory with a name, the same in every process. A printed id is the name of itself.
     ///
-    /// FNV-1a of 128 bits: names come from this user alone, so nobody looks for two that collide.
+    /// A hash will do: names come from this user alone, so nobody looks for two that collide.
     pub fn of_name(name: &str) -> Self {
-        const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        const PRIME: u128 = (1 << 88) + 0x13b;
-        let step = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
-        let hash = || SegmentId(name.as_bytes().iter().fold(START, step).max(1).to_be_bytes());
-        Self::parse(name).unwrap_or_else(hash)
+        Self::parse(name).unwrap_or_else(|| SegmentId(fnv1a(name.as_bytes()).max(1).to_be_bytes()))
     }
 
     /// From its 16 bytes.
@@ -65,6 +61,13 @@ impl fmt::Debug for SegmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// FNV-1a of 128 bits.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u128 {
+    const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = (1 << 88) + 0x13b;
+    bytes.iter().fold(START, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
 }
 
 /// One reference in flight.

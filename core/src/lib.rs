@@ -31,6 +31,7 @@ mod headroom;
 mod host;
 mod id;
 mod lock;
+mod machine;
 mod open;
 mod segment;
 mod store;
@@ -44,6 +45,7 @@ pub use flags::Flags;
 pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
+pub use machine::Machine;
 pub use open::{Opener, open};
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, when_cut};
 pub use store::{

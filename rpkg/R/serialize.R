@@ -23,8 +23,11 @@
 #' store of your own that keeps what `serialize(x, NULL)` gives (a database, a cache) needs `by = "value"`.
 #'
 #' A reference is good on this machine, while a process holds the object and for `options(cowshed.grace = 300)` seconds after it was
-#' made if nobody claims it; a worker on another machine needs the value. `length(serialize(x, NULL))` makes one too: to measure, use
-#' `parallelly::serializedSize(x)`.
+#' made if nobody claims it. `length(serialize(x, NULL))` makes one too: to measure, use `parallelly::serializedSize(x)`.
+#'
+#' A worker on another machine needs the value: wrap the call that sends, as in
+#' `withSharedSerialization(parallel::clusterExport(cl, "x"), by = "value")`. A reference that arrives there, or here after a restart, has the object's
+#' length, and every other use is an error of class `cowshed_error_machine`; the worker lives on.
 #'
 #' Hashes are always of the value, and objects that have no segment any more always travel by value.
 #'
@@ -44,6 +47,12 @@
 #' withSharedSerialization(saveRDS(x, file), by = "reference")
 #' file.size(file)
 #' is.shared(readRDS(file))
+#'
+#' # send data, as a worker on another machine needs them
+#' cl <- parallel::makePSOCKcluster(1)
+#' withSharedSerialization(parallel::clusterExport(cl, "x"), by = "value")
+#' parallel::clusterEvalQ(cl, sum(x))
+#' parallel::stopCluster(cl)
 #' @export
 withSharedSerialization <- function(expr, by = c("reference", "value")) {
   if (missing(by)) by <- "reference"

@@ -146,8 +146,8 @@ kill_hard <- function(process) {
 }
 
 # Runs code with a PSOCK cluster `cl`; a socket that stays silent is an error and not a hang.
-with_cluster <- function(n, use) {
-  cl <- parallel::makePSOCKcluster(n, timeout = 60)
+with_cluster <- function(n, use, ...) {
+  cl <- parallel::makePSOCKcluster(n, timeout = 60, ...)
   on.exit(parallel::stopCluster(cl))
   use(cl)
 }

@@ -226,3 +226,27 @@ test_that("mirai", {
     expect_by_reference(got, 2)
   })
 })
+
+test_that("mirai: by = \"value\" sends a daemon plain data, and one that cannot attach reports the class", {
+  skip_if_not_installed("mirai")
+  with_new_store({
+    dir <- scratch()
+    got <- run_r({
+      mirai <- asNamespace("mirai")
+      x <- cowshed::share(as.numeric(1:20000))
+      send <- function(code, ...) mirai$call_mirai(do.call(mirai$mirai, list(code, .args = list(...))))$data
+      probe <- quote(list(tryCatch(sum(x), cowshed_error = class), cowshed::is.shared(x)))
+      mirai$daemons(1)
+      value <- cowshed::withSharedSerialization(send(probe, x = x), by = "value")
+      reference <- send(probe, x = x)
+      broken <- send(probe, x = unserialize(bytes_of("elsewhere")))
+      alive <- send(quote(1 + 1))
+      mirai$daemons(0)
+      answer(list(value = value, reference = reference, broken = broken[[1]][1:2], alive = alive))
+    }, dir = { writeBin(made_on(serialize(share(as.numeric(1:5000)), NULL)), file.path(dir, "elsewhere")); dir })
+    expect_ended_well(got)
+    total <- sum(as.numeric(1:20000))
+    wanted <- list(value = list(total, FALSE), reference = list(total, TRUE), broken = c("cowshed_error_machine", "cowshed_error"), alive = 2)
+    expect_identical(got$answer, wanted)
+  })
+})
