@@ -163,18 +163,19 @@ largest <- function(x, n) order(x, decreasing = TRUE, na.last = TRUE)[seq_len(mi
 # Totals, as sentences.
 in_words <- function(x) {
   totals <- x$totals
-  copies <- if (totals[["copies"]] > totals[["stored"]]) {
-    sprintf(" A copy for each holder would take %s.", bytes_text(totals[["copies"]]))
-  }
-  sent <- if (totals[["saved"]] > 0) {
-    sprintf(" %s sent in place of %s of data.", several(totals[["sent"]], "reference was", "references were"), bytes_text(totals[["saved"]]))
-  }
-  copied <- if (totals[["copied"]] > 0) sprintf(" This process copied %s.", bytes_text(totals[["copied"]]))
-  all <- sprintf(
-    "%s in shared memory, %s, held by %s.%s%s%s", several(nrow(x$objects), "object", "objects"), bytes_text(totals[["stored"]]),
-    several(nrow(x$processes), "process", "processes"), paste(copies), paste(sent), paste(copied)
+  sentences <- c(
+    sprintf(
+      "%s in shared memory, %s, held by %s.", several(nrow(x$objects), "object", "objects"), bytes_text(totals[["stored"]]),
+      several(nrow(x$processes), "process", "processes")
+    ),
+    if (totals[["copies"]] > totals[["stored"]]) sprintf("A copy for each holder would take %s.", bytes_text(totals[["copies"]])),
+    if (totals[["saved"]] > 0) {
+      sent <- several(totals[["sent"]], "reference was", "references were")
+      sprintf("%s sent in place of %s of data.", sent, bytes_text(totals[["saved"]]))
+    },
+    if (totals[["copied"]] > 0) sprintf("This process copied %s.", bytes_text(totals[["copied"]]))
   )
-  strwrap(all, width = 80)
+  strwrap(paste(sentences, collapse = " "), width = 80)
 }
 
 several <- function(n, one, many) paste(count_text(n, Inf), if (n == 1) one else many)
@@ -186,7 +187,10 @@ as_table <- function(...) {
   columns <- list(...)
   to_the_left <- names(columns) %in% c("Id", "type", "name")
   cells <- Map(function(name, column, left) {
-    format(c(name, column), justify = if (left) "left" else "right")
+    cells <- c(name, column)
+    # Not by format(), which counts a backslash twice.
+    gaps <- strrep(" ", max(nchar(cells, "width")) - nchar(cells, "width"))
+    if (left) paste0(cells, gaps) else paste0(gaps, cells)
   }, names(columns), columns, to_the_left)
   width <- function(gap) sum(vapply(cells, function(column) nchar(column[1L], "width"), 0)) + (length(cells) - 1) * gap
   gap <- if (width(2) <= 80) "  " else " "
@@ -230,7 +234,7 @@ unit_of <- function(x) {
 count_text <- function(x, most = 1e5) {
   short <- !is.na(x) & x >= most
   power <- pmin(4, floor(log10(pmax(x, 1)) / 3))
-  text <- formatC(x, format = "d", big.mark = ",")
+  text <- formatC(x, format = "f", digits = 0L, big.mark = ",")
   text[is.na(x)] <- "NA"
   text[short] <- paste0(signif(x / 1000^power, 3), c("", "K", "M", "G", "T")[power + 1])[short]
   text
