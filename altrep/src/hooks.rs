@@ -208,10 +208,12 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
     let Some(lease) = span.segment.lease() else { return Ok(None) };
     let store = lease.store();
     let ticket = match by {
-        By::Reference(message) => match message.ticket(r, store, &span.segment, span.node.0) {
-            None => return Ok(None),
-            ticket => ticket,
-        },
+        By::Reference(message) => {
+            match message.ticket(r, store, &span.segment, span.node.0, span.saved(view.len() as u64)) {
+                None => return Ok(None),
+                ticket => ticket,
+            }
+        }
         By::Measure | By::Value => None,
     };
     let reference = Reference {

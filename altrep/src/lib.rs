@@ -20,6 +20,7 @@ pub mod door;
 pub mod element;
 mod elsewhere;
 mod environment;
+pub mod footprint;
 mod hooks;
 mod in_place;
 mod keeper;

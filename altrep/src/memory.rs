@@ -40,6 +40,11 @@ fn held() -> MutexGuard<'static, HashMap<Key, Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether this process holds memory by that id, whatever R objects there are.
+pub(crate) fn is_held(store: Store, id: SegmentId) -> bool {
+    held().contains_key(&(id, store.path()))
+}
+
 /// What an id or name means.
 struct Address {
     id: SegmentId,

@@ -3,6 +3,7 @@
 //! - Those to one segment have one ticket between them. A segment has room for 64, and each costs a lock of its file on either side; a list of
 //!   ten thousand vectors, on an R that has no lazy lists, is ten thousand references.
 //! - The same place in a segment twice may be two messages that one C function sends: the second has a ticket of its own.
+//! - Each is counted in its segment, with what it saved: the one that needs the lock, by it, and the others later (`core/src/store/sent.rs`).
 //! - Where they arrive, their views have one keeper, as those of any list.
 
 use std::cell::{Cell, RefCell};
@@ -45,20 +46,27 @@ impl Message {
         Message(NUMBER.get())
     }
 
-    /// The ticket of a reference to this node; `None` if nobody could attach it, and it must travel by value.
-    pub(crate) fn ticket(self, r: R, store: Store, segment: &Segment, node: u32) -> Option<Ticket> {
+    /// The ticket of a reference to this node, which saves so many bytes; `None` if nobody could attach it, and it must travel by value.
+    pub(crate) fn ticket(self, r: R, store: Store, segment: &Segment, node: u32, saved: u64) -> Option<Ticket> {
         let (id, node) = (segment.id(), node as usize);
-        let known = SENT.with_borrow_mut(|sent| {
-            if sent.message != self.0 {
+        let (known, first) = SENT.with_borrow_mut(|sent| {
+            let first = sent.message != self.0;
+            if first {
                 *sent = Sent { message: self.0, segments: HashMap::new() };
             }
-            sent.segments.get_mut(&id).and_then(|handed| handed.nodes.insert(node).then_some(handed.ticket))
+            let known = sent.segments.get_mut(&id);
+            (known.and_then(|handed| handed.nodes.insert(node).then_some(handed.ticket)), first)
         });
         if known.is_some() {
+            store.note_sent(segment, saved);
             return known;
         }
         // A store that cannot be written now is no reason to fail: the data are here. (It may have R collect, and finalizers send something.)
-        let ticket = store.export(segment, options::grace(r)).ok()??;
+        let ticket = store.export_saving(segment, options::grace(r), saved).ok()??;
+        if first {
+            // What the message before left uncounted of this segment is counted by now.
+            store.count_sent();
+        }
         let handed = Handed { ticket, nodes: [node].into_iter().collect() };
         SENT.with_borrow_mut(|sent| {
             if sent.message == self.0 {

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use cowshed_core::{Mode, Node, NodeId, Payload, Segment};
 
+use crate::element::Kind;
+use crate::strings::Character;
 use crate::text::Text;
+
+/// Bytes of a reference in R's serialization, about.
+const REFERENCE: u64 = 200;
 
 /// A range of a node's elements. A node of another package's strategy has bytes that can be seen as elements of any type, each type's counted
 /// from where they begin.
@@ -52,6 +57,20 @@ impl Span {
         let text = unsafe { Text::parse(segment.payload(whole.payload), whole.payload.len as usize, n) };
         let span = Span { segment: segment.clone(), node, start, payload: whole.payload };
         text.filter(|_| fits).map(|text| (span, text))
+    }
+
+    /// Bytes that a reference to `len` of its elements spares whoever serializes them.
+    pub(crate) fn saved(&self, len: u64) -> u64 {
+        let whole = self.segment.table().node(self.node);
+        let bytes = if self.payload.len == 0 && whole.child_count > 0 {
+            self.segment.bytes_of(self.node)
+        } else if len < whole.length && self.segment.table().strategy_of(&whole) == Character::STRATEGY {
+            // Some of the strings are no range of the payload.
+            (u128::from(self.payload.len) * u128::from(len) / u128::from(whole.length)) as u64
+        } else {
+            self.payload.len
+        };
+        bytes.saturating_sub(REFERENCE)
     }
 
     pub(crate) fn frozen(&self) -> bool {

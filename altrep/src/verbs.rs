@@ -302,7 +302,7 @@ pub fn report_store(r: R) -> Result<Vec<Reported>> {
     store.report().map_err(unlistable(store))
 }
 
-fn unlistable(store: Store) -> impl Fn(std::io::Error) -> Failure {
+pub(crate) fn unlistable(store: Store) -> impl Fn(std::io::Error) -> Failure {
     move |e| Failure::new("store", format!("the store '{}' cannot be listed: {e}", store.path().display()))
 }
 

@@ -42,12 +42,13 @@ pub use dispatch::Registry;
 pub use encode::{Encoder, share};
 pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
 pub use flags::Flags;
-pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
+pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, Sent, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use machine::Machine;
 pub use open::{Opener, open};
-pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, when_cut};
+pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, bytes_over, when_cut};
 pub use store::{
-    About, Listed, Reported, Store, Waiting, check_memory_name, default_store_path, usual_store_path, when_full,
+    About, Footprint, Holding, Listed, Reported, Store, Waiting, check_memory_name, default_store_path,
+    usual_store_path, when_full,
 };

@@ -25,6 +25,8 @@ pub const TARGET: Target = Target { name: "ledger_and_control", run, seeds, muta
 
 const CONTROL: usize = DATA_AT as usize - HEADER;
 const OVERFLOW_AT: usize = 8;
+/// How many references were sent.
+const SENT_AT: usize = 16;
 const TICKETS_AT: usize = 64;
 const SLOT: usize = 16;
 
@@ -268,6 +270,8 @@ impl Walk<'_> {
         self.exported = Some(ticket);
         let after = self.shed.control();
         hand_out(&mut before);
+        let sent = get64(&before, SENT_AT).saturating_add(1);
+        put64(&mut before, SENT_AT, sent);
         match slots().find(|at| get64(&after, *at) == ticket.bits()) {
             Some(at) => {
                 let taken = get64(&before, at) != 0 && runs(get64(&before, at + 8), earlier) == Kept::Yes;

@@ -1,4 +1,4 @@
-//! The control block: tickets of references in flight. Its meaning is `docs/lifetime.md`; who may touch it, `store`.
+//! The control block: tickets of references in flight, and how many there were. Its meaning is `docs/lifetime.md`; who may touch it, `store`.
 
 use super::{u32_at, u64_at};
 use crate::Ticket;
@@ -10,6 +10,7 @@ pub const TICKET_SLOTS: usize = 64;
 const TICKETS_AT: usize = 64;
 const SLOT: usize = 16;
 const OVERFLOW_AT: usize = 8;
+const SENT_AT: usize = 16;
 /// A time further away than a day is not believed, in nanoseconds.
 const FAR: u64 = 24 * 3600 * 1_000_000_000;
 
@@ -18,6 +19,30 @@ const FAR: u64 = 24 * 3600 * 1_000_000_000;
 /// Every method that changes it returns the place and bytes that must be written back, so that a crash can tear no more than one slot.
 #[derive(Debug, Clone)]
 pub struct Control([u8; LEN]);
+
+/// References that were serialized, of all processes, and what that was good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// How many.
+    pub references: u64,
+    /// Bytes that were not written because they were.
+    pub saved: u64,
+}
+
+impl Sent {
+    /// One that saved so many bytes.
+    pub fn one(saved: u64) -> Sent {
+        Sent { references: 1, saved }
+    }
+
+    /// Both.
+    pub fn and(self, other: Sent) -> Sent {
+        Sent {
+            references: self.references.saturating_add(other.references),
+            saved: self.saved.saturating_add(other.saved),
+        }
+    }
+}
 
 /// A change: offset within the control block, and the bytes that go there.
 pub(crate) type Patch = (u64, [u8; SLOT]);
@@ -42,6 +67,19 @@ impl Control {
     pub fn in_flight(&self, now: u64) -> (usize, bool) {
         let slots = (0..TICKET_SLOTS).filter(|&i| self.slot(i).0 != 0 && runs(self.slot(i).1, now)).count();
         (slots, runs(u64_at(&self.0, OVERFLOW_AT), now))
+    }
+
+    /// References that were serialized since the segment was made.
+    pub fn sent(&self) -> Sent {
+        Sent { references: u64_at(&self.0, SENT_AT), saved: u64_at(&self.0, SENT_AT + 8) }
+    }
+
+    /// Counts more of them.
+    pub(crate) fn count(&mut self, more: Sent) -> Patch {
+        let Sent { references, saved } = self.sent().and(more);
+        self.0[SENT_AT..SENT_AT + 8].copy_from_slice(&references.to_le_bytes());
+        self.0[SENT_AT + 8..SENT_AT + SLOT].copy_from_slice(&saved.to_le_bytes());
+        (SENT_AT as u64, self.0[SENT_AT..SENT_AT + SLOT].try_into().expect("a slot's length"))
     }
 
     /// When the last of the references in flight at `now` ends; `None` if there is none.
@@ -159,12 +197,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_adds_up_leaves_the_rest_alone_and_stops_at_the_largest_number() {
+        let mut control = Control::default();
+        control.hand_out();
+        control.add(Ticket::random(), 10, 100);
+        let before = (control.handed_out(), control.in_flight(50));
+        control.count(Sent::one(1000));
+        control.count(Sent { references: 2, saved: 5 });
+        assert_eq!(control.sent(), Sent { references: 3, saved: 1005 });
+        assert_eq!((control.handed_out(), control.in_flight(50)), before);
+        control.count(Sent { references: u64::MAX, saved: u64::MAX });
+        assert_eq!(control.sent(), Sent { references: u64::MAX, saved: u64::MAX });
+    }
+
+    #[test]
     fn every_patch_rebuilds_the_block_it_came_from() {
         let (mut control, mut copy) = (Control::default(), Control::default());
         let tickets: Vec<_> = (0..70).map(|_| Ticket::random()).collect();
         let mut patches = vec![control.hand_out().unwrap()];
         patches.extend(tickets.iter().map(|&t| control.add(t, 0, 9)));
         patches.extend(tickets.iter().filter_map(|&t| control.claim(t)));
+        patches.push(control.count(Sent { references: 3, saved: 4 }));
         for (at, bytes) in patches {
             copy.0[at as usize..][..SLOT].copy_from_slice(&bytes);
         }

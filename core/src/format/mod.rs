@@ -12,7 +12,7 @@ mod rows;
 mod table;
 
 pub(crate) use control::Patch;
-pub use control::{Control, TICKET_SLOTS};
+pub use control::{Control, Sent, TICKET_SLOTS};
 pub use header::{Header, Mode};
 pub use node::{Facts, Node, NodeId, Payload};
 pub(crate) use table::Encoded;

@@ -12,6 +12,7 @@ use std::sync::{Arc, MutexGuard, OnceLock};
 
 use memmap2::{Mmap, MmapMut, MmapRaw};
 
+use super::over::{OverHeld, over_before_fork};
 use super::{cut, pages};
 use crate::Table;
 use crate::lock::Lock;
@@ -134,10 +135,11 @@ fn most() -> usize {
 /// Held over a fork, so that the child can map.
 pub(crate) struct MappingsHeld {
     _areas: MutexGuard<'static, BTreeMap<usize, Area>>,
+    _over: OverHeld,
 }
 
 pub(crate) fn mappings_before_fork() -> MappingsHeld {
-    MappingsHeld { _areas: AREAS.lock() }
+    MappingsHeld { _areas: AREAS.lock(), _over: over_before_fork() }
 }
 
 /// Marks what is mapped at `address` as lost, and hands `mend` the mapping, where it begins, and which strategy's value lies there, with the

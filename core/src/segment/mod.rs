@@ -10,6 +10,7 @@ mod bytes;
 mod cut;
 mod draft;
 mod mapping;
+mod over;
 mod overlay;
 mod pages;
 mod unfork;
@@ -22,13 +23,18 @@ pub(crate) use bytes::{Bytes, Lines};
 pub use cut::{any_lost, when_cut};
 pub use draft::Draft;
 pub(crate) use mapping::{Mapped, MappingsHeld, mappings_before_fork};
+pub use over::bytes_over;
 pub use overlay::Overlay;
 pub(crate) use unfork::{DraftsHeld, drafts_before_fork};
 pub(crate) use writer::Finished;
 pub use writer::{Heap, Sink, Writer};
 
+use crate::format::DATA_AT;
 use crate::store::Lease;
 use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
+
+/// A value of more parts than this is not walked to its end where that only tells people something.
+const WALKED: usize = 1 << 14;
 
 /// Where segments are made: a [`crate::Store`] of files, or the process's own heap.
 pub trait Backing {
@@ -104,6 +110,24 @@ impl Segment {
     /// The bytes that a node has, the root's if none is said: of a value made of others, all bytes of the segment. `None`: no such node.
     pub fn memory(&self, node: Option<u32>) -> Option<Payload> {
         self.table.memory(&self.header, node)
+    }
+
+    /// Bytes of the payloads of a node and of what it is made of: of the root, all; of another, those of so many nodes as are soon walked over.
+    pub fn bytes_of(&self, node: NodeId) -> u64 {
+        if node == self.root() {
+            return self.header.table_offset.saturating_sub(DATA_AT);
+        }
+        let (mut bytes, mut walked) = (0u64, 0);
+        let mut ahead = vec![node];
+        while let Some(id) = ahead.pop().filter(|_| walked < WALKED) {
+            let node = self.table.node(id);
+            bytes = bytes.saturating_add(node.payload.len);
+            walked += 1;
+            let parts = (0..node.child_count as usize).map_while(|i| self.table.child_of(&node, i));
+            let room = WALKED.saturating_sub(walked + ahead.len());
+            ahead.extend(node.attributes.into_iter().chain(parts).take(room));
+        }
+        bytes
     }
 
     /// The bytes of a frozen payload, which nobody changes.

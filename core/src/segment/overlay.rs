@@ -9,6 +9,7 @@ use std::io;
 
 use memmap2::{MmapMut, MmapOptions};
 
+use super::over::Noted;
 use super::{Lines, Mapped, Segment, mapping, pages};
 use crate::{Mode, Payload};
 
@@ -16,7 +17,11 @@ use crate::{Mode, Payload};
 const MAPPED: u64 = 64 << 10;
 
 /// Private bytes of one view, which begin as those of the payload.
-pub struct Overlay(Inner);
+pub struct Overlay {
+    /// Forgotten before the bytes go.
+    _noted: Noted,
+    inner: Inner,
+}
 
 enum Inner {
     Mapped(Mapped<MmapMut>),
@@ -45,12 +50,20 @@ impl Overlay {
         let lines = Lines::zeroed(payload.len as usize)?;
         // SAFETY: both have as many bytes, and the new ones are nobody else's. By pointers: a write-through payload may change meanwhile.
         unsafe { std::ptr::copy_nonoverlapping(segment.payload(payload), lines.pointer(), payload.len as usize) };
-        Ok(Overlay(Inner::Copied(lines)))
+        Ok(Self::noted(segment, Inner::Copied(lines)))
+    }
+
+    fn noted(segment: &Segment, inner: Inner) -> Overlay {
+        let (start, len, mapped) = match &inner {
+            Inner::Mapped(map) => (map.as_ptr(), map.len(), true),
+            Inner::Copied(lines) => (lines.pointer().cast_const(), lines.bytes().len(), false),
+        };
+        Overlay { _noted: Noted::new(segment.id(), start, len, mapped), inner }
     }
 
     /// Where its bytes are; valid while it lives.
     pub fn pointer(&self) -> *mut u8 {
-        match &self.0 {
+        match &self.inner {
             Inner::Mapped(map) => map.as_ptr().cast_mut(),
             Inner::Copied(lines) => lines.pointer(),
         }
@@ -58,12 +71,12 @@ impl Overlay {
 
     /// Whether bytes under it were found missing, because the segment's file was cut.
     pub fn is_lost(&self) -> bool {
-        matches!(&self.0, Inner::Mapped(map) if map.is_lost())
+        matches!(&self.inner, Inner::Mapped(map) if map.is_lost())
     }
 
     /// Whether making it copied all bytes.
     pub fn is_copy(&self) -> bool {
-        matches!(self.0, Inner::Copied(_))
+        matches!(self.inner, Inner::Copied(_))
     }
 
     /// Whether anything differs from `frozen`, the payload it lies over.
@@ -76,7 +89,7 @@ impl Overlay {
 
     /// How many pages are private to this view because they were written; `None` where the kernel does not tell.
     pub fn pages_written(&self) -> Option<u64> {
-        match &self.0 {
+        match &self.inner {
             Inner::Mapped(map) => {
                 pages::private(map.as_ptr(), map.len()).ok().map(|runs| runs.iter().map(|r| r.pages).sum())
             }
@@ -86,7 +99,7 @@ impl Overlay {
 
     /// Makes every page private, those not written too: from here on it shows nobody else's writes. Its address stays.
     pub fn detach(&self) {
-        let Inner::Mapped(map) = &self.0 else { return };
+        let Inner::Mapped(map) = &self.inner else { return };
         let (start, len) = (self.pointer(), map.len());
         for at in (0..len).step_by(pages::SIZE).chain(len.checked_sub(1)) {
             // SAFETY: within the mapping. What is written is what is there, to this process's own page.
@@ -99,7 +112,7 @@ impl Overlay {
 
     /// Another overlay with the same bytes: only the pages written are copied. `None` if copying everything is the better way.
     pub fn fork(&self, segment: &Segment, payload: Payload) -> Option<Overlay> {
-        let Inner::Mapped(map) = &self.0 else { return None };
+        let Inner::Mapped(map) = &self.inner else { return None };
         let runs = pages::private(map.as_ptr(), map.len()).ok()?;
         let written: u64 = runs.iter().map(|r| r.pages).sum();
         let other = Overlay::new(segment, payload).ok().filter(|o| !o.is_copy())?;
@@ -121,7 +134,7 @@ impl Overlay {
     }
 
     fn bytes(&self) -> &[u8] {
-        match &self.0 {
+        match &self.inner {
             Inner::Mapped(map) => map,
             Inner::Copied(lines) => lines.bytes(),
         }
@@ -137,5 +150,5 @@ fn map(file: &File, segment: &Segment, payload: Payload) -> io::Result<Overlay> 
     let map = unsafe { options.map_copy(file) }?;
     let map = Mapped::new(map, payload.offset);
     map.describe(&segment.table);
-    Ok(Overlay(Inner::Mapped(map)))
+    Ok(Overlay::noted(segment, Inner::Mapped(map)))
 }

@@ -25,33 +25,46 @@ impl Run {
     }
 }
 
-/// The pages of a private file mapping that are no longer the file's: present or swapped, and neither file-backed nor shared.
+/// The pages of a private file mapping that are no longer the file's.
 pub(crate) fn private(at: *const u8, len: usize) -> io::Result<Vec<Run>> {
-    if rustix::param::page_size() != SIZE {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    let first = at as usize / SIZE;
-    let last = (at as usize + len).div_ceil(SIZE);
-    let pagemap = File::open("/proc/self/pagemap")?;
-    let mut entries = vec![0u8; (last - first).min(64 << 10) * 8];
-    let mut runs: Vec<Run> = Vec::new();
-    let mut page = first;
-    while page < last {
-        let n = ((last - page) * 8).min(entries.len());
-        pagemap.read_exact_at(&mut entries[..n], page as u64 * 8)?;
-        for entry in entries[..n].chunks_exact(8) {
-            let bits = u64::from_le_bytes(entry.try_into().expect("8 bytes"));
-            let (present, swapped, of_file) = (bits >> 63 & 1, bits >> 62 & 1, bits >> 61 & 1);
-            if present | swapped == 1 && of_file == 0 {
-                match runs.last_mut() {
-                    Some(run) if run.start + run.pages as usize * SIZE == page * SIZE => run.pages += 1,
-                    _ => runs.push(Run { start: page * SIZE, pages: 1 }),
-                }
-            }
-            page += 1;
+    Map::open()?.private(at, len)
+}
+
+/// This process's page map, for whoever asks more than once.
+pub(crate) struct Map(File);
+
+impl Map {
+    pub(crate) fn open() -> io::Result<Map> {
+        if rustix::param::page_size() != SIZE {
+            return Err(io::ErrorKind::Unsupported.into());
         }
+        File::open("/proc/self/pagemap").map(Map)
     }
-    Ok(runs)
+
+    /// The pages of a private file mapping that are no longer the file's: present or swapped, and neither file-backed nor shared.
+    pub(crate) fn private(&self, at: *const u8, len: usize) -> io::Result<Vec<Run>> {
+        let first = at as usize / SIZE;
+        let last = (at as usize + len).div_ceil(SIZE);
+        let mut entries = vec![0u8; (last - first).min(64 << 10) * 8];
+        let mut runs: Vec<Run> = Vec::new();
+        let mut page = first;
+        while page < last {
+            let n = ((last - page) * 8).min(entries.len());
+            self.0.read_exact_at(&mut entries[..n], page as u64 * 8)?;
+            for entry in entries[..n].chunks_exact(8) {
+                let bits = u64::from_le_bytes(entry.try_into().expect("8 bytes"));
+                let (present, swapped, of_file) = (bits >> 63 & 1, bits >> 62 & 1, bits >> 61 & 1);
+                if present | swapped == 1 && of_file == 0 {
+                    match runs.last_mut() {
+                        Some(run) if run.start + run.pages as usize * SIZE == page * SIZE => run.pages += 1,
+                        _ => runs.push(Run { start: page * SIZE, pages: 1 }),
+                    }
+                }
+                page += 1;
+            }
+        }
+        Ok(runs)
+    }
 }
 
 #[cfg(test)]

@@ -178,6 +178,7 @@ impl Store {
             return;
         }
         drop(state);
+        self.count_sent();
         for _ in 0..PATIENCE {
             self.collect_pending();
             let left = self.try_sweep().is_ok_and(|(_, left)| left);

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use crate::format::{CONTROL_AT, DATA_AT};
-use crate::{Control, Ticket, sys};
+use crate::{Control, Sent, Ticket, sys};
 
 /// A segment's file, locked: unlocked when this is dropped.
 ///
@@ -34,23 +34,29 @@ impl Locked {
         read(&self.0)
     }
 
-    /// Adds a ticket.
-    pub(super) fn add(&self, ticket: Ticket, grace: Duration) -> io::Result<()> {
+    /// Adds a ticket, and counts what was sent.
+    pub(super) fn add(&self, ticket: Ticket, grace: Duration, sent: Sent) -> io::Result<()> {
         let mut control = self.control()?;
         let now = sys::now();
         let until = now.saturating_add(grace.as_nanos().try_into().unwrap_or(u64::MAX));
-        let patches = [control.hand_out(), Some(control.add(ticket, now, until))];
-        self.apply(patches)
+        self.apply([control.hand_out(), Some(control.add(ticket, now, until))])?;
+        // Nothing to do about a failure: the count is for people who look.
+        let _ = self.apply([Some(control.count(sent))]);
+        Ok(())
+    }
+
+    /// Counts what was sent.
+    pub(super) fn count(&self, sent: Sent) -> io::Result<()> {
+        self.apply([Some(self.control()?.count(sent))])
     }
 
     /// Notes that this process knows the segment, and takes the ticket back.
     pub(super) fn claim(&self, ticket: Option<Ticket>) -> io::Result<()> {
         let mut control = self.control()?;
-        let patches = [control.hand_out(), ticket.and_then(|t| control.claim(t))];
-        self.apply(patches)
+        self.apply([control.hand_out(), ticket.and_then(|t| control.claim(t))])
     }
 
-    fn apply(&self, patches: [Option<crate::format::Patch>; 2]) -> io::Result<()> {
+    fn apply<const N: usize>(&self, patches: [Option<crate::format::Patch>; N]) -> io::Result<()> {
         patches.into_iter().flatten().try_for_each(|(at, bytes)| sys::write_at(&self.0, &bytes, CONTROL_AT + at))
     }
 }

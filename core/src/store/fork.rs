@@ -108,11 +108,12 @@ extern "C" fn parent() {
 extern "C" fn child() {
     BORN.store(FORKS.load(Ordering::Relaxed), Ordering::Relaxed);
     // Closes our descriptor of the parent's ledger. If ours could not be made we have none, and the next use republishes.
-    // What the parent had still to collect, the parent collects.
+    // What the parent had still to collect, or to count, the parent does.
     after(|state| {
         state.ledger = state.childs.take();
         state.ledger.iter().for_each(Ledger::sign);
         state.pending.clear();
+        state.uncounted.clear();
         state.waiting.clear();
     });
 }

@@ -4,13 +4,15 @@
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
 //!   keeps children honest, `ledger` is the file whose lock tells the living from the dead and `scan` looks at all of them, `memory` is
 //!   allocated rather than shared, `read` checks what attach found, `room` is made when there is none, if need be by `press`; `weight` asks
-//!   the host now and then what it still needs, `listing` tells people.
+//!   the host now and then what it still needs, `listing` tells people, and `footprint` what it costs whom; `sent` counts references.
 //! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
 mod collect;
 mod control;
 mod dir;
+#[cfg_attr(not(target_os = "linux"), path = "footprint_elsewhere.rs")]
+mod footprint;
 mod fork;
 mod ledger;
 mod listing;
@@ -19,6 +21,7 @@ mod press;
 mod read;
 mod room;
 mod scan;
+mod sent;
 mod waiting;
 mod weight;
 
@@ -33,7 +36,8 @@ use std::time::Duration;
 use memmap2::MmapMut;
 
 pub use dir::{default_store_path, usual_store_path};
-pub use listing::{About, Listed, Reported};
+pub use footprint::Footprint;
+pub use listing::{About, Holding, Listed, Reported};
 pub use memory::check_memory_name;
 pub use room::when_full;
 pub use waiting::Waiting;
@@ -41,7 +45,7 @@ pub use waiting::Waiting;
 use crate::lock::Lock;
 use crate::segment::{Backing, Bytes, Finished, Mapped, Segment, Writer};
 use crate::sys::Unnamed;
-use crate::{AttachError, CreateError, Mode, NodeId, SegmentId, StoreError, Table, Ticket, sys};
+use crate::{AttachError, CreateError, Mode, NodeId, SegmentId, Sent, StoreError, Table, Ticket, sys};
 use control::Locked;
 use ledger::{Entry, Ledger, Slot};
 use read::{ONE_READ, Unread, read, table_of};
@@ -74,6 +78,8 @@ struct State {
     waiting: HashMap<SegmentId, Weak<Segment>>,
     /// Given up, not yet collected.
     pending: Vec<SegmentId>,
+    /// References that were written while nobody locked their segment.
+    uncounted: HashMap<SegmentId, Sent>,
     /// When anything was last collected or swept, [`sys::now`].
     swept: u64,
 }
@@ -317,13 +323,21 @@ impl Store {
     /// # Errors
     /// The control block cannot be written.
     pub fn export(&self, segment: &Segment, grace: Duration) -> io::Result<Option<Ticket>> {
+        self.export_saving(segment, grace, 0)
+    }
+
+    /// The same; the reference saves so many bytes.
+    ///
+    /// # Errors
+    /// The control block cannot be written.
+    pub fn export_saving(&self, segment: &Segment, grace: Duration, saved: u64) -> io::Result<Option<Ticket>> {
         if !self.named(segment) {
             return Ok(None);
         }
         let _step = fork::step();
         let Some(locked) = self.lock(segment.id())? else { return Ok(None) };
         let ticket = Ticket::random();
-        locked.add(ticket, grace)?;
+        locked.add(ticket, grace, self.take_uncounted(segment.id()).and(Sent::one(saved)))?;
         Ok(Some(ticket))
     }
 
@@ -388,6 +402,7 @@ impl Lease {
     /// The last view went: leave the ledger, and collect the segment, at once if it is large.
     pub(crate) fn give_up(&mut self, id: SegmentId, len: u64) {
         self.store.0.weight.remove(len);
+        self.store.count_last(id);
         let mut state = self.store.0.state.lock();
         let Some(&own) = self.slot.get() else {
             // No file, so there is nothing to collect.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use super::fork::Step;
@@ -24,6 +24,15 @@ pub(super) struct Scanned {
     pub(super) dead_left: bool,
 }
 
+/// Whose ledger it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    /// The process's number in its own pid space.
+    pub(super) pid: u32,
+    /// The ledger's file, by device and inode: the process has it open.
+    pub(super) ledger: (u64, u64),
+}
+
 /// Those of `among` that a living process names. A process may hold very many more than are asked about.
 pub(super) fn scan(dir: &Path, among: &HashSet<SegmentId>, step: &Step) -> io::Result<Scanned> {
     let mut held = HashSet::new();
@@ -35,15 +44,14 @@ pub(super) fn scan(dir: &Path, among: &HashSet<SegmentId>, step: &Step) -> io::R
     Ok(Scanned { held, dead_left })
 }
 
-/// Looks at every entry of every living process's ledger, beside the process's number in its own pid space: that is for people, never to tell who
-/// lives. Whether ledgers of the dead are still there, because somebody else was listing.
+/// Looks at every entry of every living process's ledger, beside whose it is: that is for people, never to tell who lives. Whether ledgers of the dead are still there, because somebody else was listing.
 ///
 /// Lists again until no new ledger appears: a forked child's is linked before its parent withdraws anything, so whoever saw the parent's
 /// without an id sees the child's in the next listing. No ledger vanishes amid the listings: those of the dead are removed after them, and
 /// only while nobody lists.
 ///
 /// A step (`_step`), because a child forked amid it would inherit the directory's lock and keep it.
-pub(super) fn each_entry(dir: &Path, _step: &Step, mut look: impl FnMut(u32, Entry)) -> io::Result<bool> {
+pub(super) fn each_entry(dir: &Path, _step: &Step, mut look: impl FnMut(Owner, Entry)) -> io::Result<bool> {
     let (mut seen, mut dead) = (HashSet::new(), Vec::new());
     let listing = sys::open_dir(dir)?;
     sys::lock_shared(&listing)?;
@@ -97,8 +105,8 @@ enum Found {
     Gone,
 }
 
-/// Gives `look` the pid and each entry of a living process's ledger.
-fn read(path: &Path, look: &mut impl FnMut(u32, Entry)) -> io::Result<Found> {
+/// Gives `look` each entry of a living process's ledger.
+fn read(path: &Path, look: &mut impl FnMut(Owner, Entry)) -> io::Result<Found> {
     let file = match sys::open(path, false) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
         other => other?,
@@ -110,19 +118,21 @@ fn read(path: &Path, look: &mut impl FnMut(u32, Entry)) -> io::Result<Found> {
         sys::unlock(&file);
         return Ok(if nameless { Found::Gone } else { Found::Dead });
     }
-    let len = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    let len = metadata.len();
     if len > LONGEST {
         // Whatever it is: its lock is held, and what it says cannot be known.
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut pid = [0; 4];
     read_up_to(&file, &mut pid, PID_AT)?;
+    let owner = Owner { pid: u32::from_le_bytes(pid), ledger: (metadata.dev(), metadata.ino()) };
     // In pieces: its length is what anybody made it, and need not be memory.
     let (mut bytes, mut at) = (vec![0; len.min(PIECE) as usize], SLOTS_AT);
     loop {
         let n = read_up_to(&file, &mut bytes, at)?;
         let entries = bytes[..n].chunks_exact(SLOT).map(Entry::read);
-        entries.filter(|entry| !entry.id.is_zero()).for_each(|entry| look(u32::from_le_bytes(pid), entry));
+        entries.filter(|entry| !entry.id.is_zero()).for_each(|entry| look(owner, entry));
         if n < bytes.len() || n == 0 {
             return Ok(Found::Living);
         }

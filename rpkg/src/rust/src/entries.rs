@@ -139,6 +139,8 @@ entries! {
 
     report_store() |r: R| report::columns(r);
 
+    report_memory() |r: R| report::memory(r);
+
     allocate(size, name) |r: R| {
         let size = count(r, "size", size)?.ok_or_else(|| verbs::bad_argument("`size` must be a number of bytes, not NULL"))?;
         let name = name.text(r)?.ok_or_else(|| verbs::bad_argument(format!("`name` must be a string, not {}", name.shown(r))))?;
