@@ -39,6 +39,7 @@ mod references;
 pub mod serialized;
 mod session;
 mod sexp;
+pub mod slices;
 mod span;
 mod stores;
 mod strings;

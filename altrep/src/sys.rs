@@ -11,8 +11,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 pub use libR_sys::{
     ALTREP, ATTRIB, CAR, CDR, DllInfo, MARK_NOT_MUTABLE, OBJECT, R_BaseEnv, R_BaseNamespace, R_BlankString,
     R_CallMethodDef, R_ClassSymbol, R_EmptyEnv, R_ExternalPtrAddr, R_GlobalEnv, R_MissingArg, R_NaInt, R_NaReal,
-    R_NaString, R_NilValue, R_UnboundValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2, R_set_altrep_data1,
-    R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
+    R_NaString, R_NamesSymbol, R_NilValue, R_UnboundValue, R_altrep_class_t, R_altrep_data1, R_altrep_data2,
+    R_set_altrep_data1, R_set_altrep_data2, R_xlen_t, Rcomplex, SEXP, TAG,
 };
 
 /// The numbers of all of R's types.

@@ -164,7 +164,7 @@ is_uniform <- function(x) {
 apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, items = NULL) {
   call <- sys.call(-1L)
   check_room(wish$out, n, what)
-  if (n == 0) return(finished(wish, list(), NULL))
+  if (n == 0) return(finished(wish, list(), names))
   engine <- engine_for(cluster, wish$most, n)
   before <- current_seed()
   # Workers of a cluster that was passed in have what its owner gave them.
@@ -173,7 +173,8 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
   size <- shared$size
   on.exit({
     shared <- job <- NULL
-    collect_garbage(size)
+    # What was shared is given back now, and not when R happens to collect; where it is little, what a quick collection finds.
+    if (size > 0) gc(full = size >= 2^24)
   })
   job <- list(
     FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",

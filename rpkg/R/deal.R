@@ -132,9 +132,6 @@ without_grace <- function(code) {
   code
 }
 
-# Gives back what was shared now, and not when R happens to collect; where it is little, what a quick collection finds.
-collect_garbage <- function(size) if (size > 0) gc(full = size >= 2^24)
-
 first_line <- function(text) substr(strsplit(paste0(text, "\n"), "[\n.]")[[1L]][[1L]], 1L, 200L)
 
 worker_error <- function(message) errorCondition(message, class = c("cowshed_error_worker", "cowshed_error"))

@@ -85,7 +85,7 @@ halt.cowshed_passing <- function(engine, slots, is_within) {
   if (inherits(engine, "cowshed_mirais")) for (slot in slots) if (!is.null(engine$tasks[[slot]])) mirai::stop_mirai(engine$tasks[[slot]])
   until <- Sys.time() + 10
   while (any(lengths(engine$tasks[slots]) > 0L) && Sys.time() < until) {
-    collect(engine, 0.2)
+    discard(collect(engine, 0.2))
     late <- engine$tasks[slots]
     # future can stop a task since 1.49.
     if (inherits(engine, "cowshed_futures") && "cancel" %in% getNamespaceExports("future")) {

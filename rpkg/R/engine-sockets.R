@@ -150,7 +150,7 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
   local <- where_am_i()
   hear <- function(seconds) {
     until <- Sys.time() + seconds
-    while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) collect(engine, left)
+    while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) discard(collect(engine, left))
     slots[engine$busy[slots]]
   }
   # They look for themselves before each element; those amid a long one are interrupted.

@@ -41,6 +41,11 @@ needs_package <- function(package) {
   refuse(sprintf("CLUSTER = \"%s\" needs the package %s, which is not installed; install it, or use CLUSTER = \"psock\"", package, package))
 }
 
+# Answers that nobody wants: the references in them are taken up, or they would keep what they refer to for a while.
+discard <- function(answers) {
+  for (answer in answers) if (is.raw(answer$value)) tryCatch(unserialize(answer$value), error = function(e) NULL)
+}
+
 # Loads this package in a worker that may not have its library on the path, and says where the worker is. It is sent as it is, so
 # it must be no function of this package.
 hello <- eval(quote(function(libraries) {

@@ -18,6 +18,7 @@ run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   reply <- work_through(job, slot, from, to, items)
   # Where there is no room they travel as they are.
   reply$values <- tryCatch(share_large(reply$values), cowshed_error_full = function(e) reply$values)
+  doing$has_shared <- isTRUE(doing$has_shared) || any(are_large(reply$values))
   tryCatch(as_bytes(reply), error = function(e) as_bytes(without_unsendable(reply, from)))
 }
 
@@ -47,9 +48,11 @@ open_job <- function(id, bytes) {
   doing$job
 }
 
+# `size`: bytes that it brought along, in shared memory. They, and results that were shared, are given back now.
 forget_job <- function(size) {
-  doing$id <- doing$job <- NULL
-  collect_garbage(size)
+  collects <- size > 0 || isTRUE(doing$has_shared)
+  rm(list = ls(doing), envir = doing)
+  if (collects) gc()
   invisible()
 }
 
@@ -103,8 +106,7 @@ work_through <- function(job, slot, from, to, items) {
       withCallingHandlers({
         while (i <= to && i <= board[1L]) {
           board[here] <- i
-          v <- taken(i)
-          value <- forceAndCall(1, call, v)
+          value <- forceAndCall(1, call, taken(i))
           if (used) arm()
           if (is.null(put)) {
             if (!is.null(value)) values[[i - from + 1]] <- value
@@ -138,7 +140,7 @@ work_through <- function(job, slot, from, to, items) {
 # FUN's call and those it made, as lines. Ours that calls it goes before, and at the end stop()'s and those of our handler.
 calls_within <- function(calls) {
   lines <- vapply(calls, function(call) deparse(call, nlines = 1L)[[1L]], "")
-  lines <- lines[-seq_len(match("call(v)", lines, nomatch = length(lines)))]
+  lines <- lines[-seq_len(match("call(taken(i))", lines, nomatch = length(lines)))]
   lines <- lines[-length(lines)]
   utils::tail(lines[!grepl("^(stop[(]|[.]handleSimpleError[(]|h[(]simpleError)", lines)], 20L)
 }
@@ -158,15 +160,36 @@ taker <- function(job, from, to, items) {
   if (is.null(job$margin)) return(function(i) items[[i - from + 1]])
   x <- job$X
   if (is.data.frame(x)) return(frame_columns(x))
-  ordinary <- !isS4(x) && is.null(oldClass(x))
-  if (ordinary && job$margin == 2L) matrix_columns(x) else blocks(x, job$margin, to, ordinary)
+  if (isS4(x) || !is.null(oldClass(x)) || is.character(x)) return(blocks(x, job$margin, to))
+  if (job$margin == 2L) matrix_columns(x) else matrix_rows(x, to)
 }
 
+# Both give the same vector again and again, written anew, as long as nobody else refers to it.
 matrix_columns <- function(x) {
-  # What has one element has lost its name.
-  name <- if (nrow(x) == 1L) rownames(x)
-  if (is.null(name)) function(i) x[, i] else function(i) stats::setNames(x[, i], name)
+  rows <- nrow(x)
+  names <- dimnames(x)[[1L]]
+  v <- NULL
+  function(i) v <<- .Call(cs_slice, x, (i - 1) * rows, rows, names, v)
 }
+
+matrix_rows <- function(x, to) {
+  columns <- ncol(x)
+  names <- dimnames(x)[[2L]]
+  size <- block_size(columns)
+  first <- last <- 0
+  block <- v <- NULL
+  function(i) {
+    if (i < first || i > last) {
+      first <<- i
+      last <<- min(i + size - 1, to)
+      block <<- .Call(cs_rows, x, nrow(x), first - 1, last - first + 1, block)
+    }
+    v <<- .Call(cs_slice, block, (i - first) * columns, columns, names, v)
+  }
+}
+
+# So many rows of that length are taken at a time.
+block_size <- function(length) max(1, floor(2.5e5 / max(length, 1)))
 
 frame_columns <- function(x) {
   names <- if (is.character(attr(x, "row.names"))) attr(x, "row.names")
@@ -177,24 +200,24 @@ frame_columns <- function(x) {
   }
 }
 
-# Rows, and columns of what is no ordinary matrix, are taken out as small plain matrices of several: a row alone is a walk through all of x, and a method of
-# a class is dear.
-blocks <- function(x, margin, to, ordinary) {
-  across <- max(dim(x)[[3L - margin]], 1)
-  size <- max(1, floor(5e5 / across))
+# Of what is no plain matrix: a method of a class is dear, so it is called for several rows or columns.
+blocks <- function(x, margin, to) {
+  across <- dim(x)[[3L - margin]]
+  size <- block_size(across)
+  names <- dimnames(x)[[3L - margin]]
   first <- last <- 0
   block <- NULL
-  name <- if (across == 1) dimnames(x)[[3L - margin]]
   function(i) {
     if (i < first || i > last) {
       first <<- i
       last <<- min(i + size - 1, to)
-      block <<- if (margin == 1L) x[first:last, , drop = FALSE] else x[, first:last, drop = FALSE]
-      if (!ordinary) block <<- as.matrix(block)
+      block <<- as.matrix(if (margin == 1L) x[first:last, , drop = FALSE] else x[, first:last, drop = FALSE])
+      dimnames(block) <<- NULL
     }
     k <- i - first + 1
     v <- if (margin == 1L) block[k, ] else block[, k]
-    if (is.null(name)) v else stats::setNames(v, name)
+    if (!is.null(names)) names(v) <- names
+    v
   }
 }
 
@@ -202,18 +225,26 @@ blocks <- function(x, margin, to, ordinary) {
 
 # A list with its large elements in shared memory, in one segment.
 share_large <- function(values) {
-  large <- lengths(values) >= large_length | vapply(values, is.recursive, TRUE)
-  large[large] <- vapply(values[large], weighs, TRUE, large_length)
+  large <- are_large(values)
   if (any(large)) values[large] <- share_now(values[large])
   values
+}
+
+are_large <- function(values) {
+  large <- lengths(values) >= large_length | vapply(values, is.recursive, TRUE)
+  large[large] <- vapply(values[large], weighs, TRUE, large_length)
+  large
 }
 
 # Elements from which on an object is sent as a reference.
 large_length <- 2048
 
-# As share(), whatever its options are; a plain list.
+# A list with all in it shared. What is shared already keeps its flags, which arguments of share() would change, also where a function captured it.
 share_now <- function(list) {
-  shared <- share(list, copyOnWrite = TRUE, sharedSubset = FALSE, sharedCopy = FALSE, sharedAttributes = TRUE, mustWork = FALSE, minLength = 3)
+  old <- options(cowshed.copyOnWrite = TRUE, cowshed.sharedSubset = FALSE, cowshed.sharedCopy = FALSE, cowshed.sharedAttributes = TRUE,
+                 cowshed.mustWork = FALSE, cowshed.minLength = 3)
+  on.exit(options(old))
+  shared <- share(list)
   for (i in seq_along(list)) if (!is.null(list[[i]])) list[[i]] <- shared[[i]]
   list
 }

@@ -22,6 +22,11 @@ pub(crate) fn count(r: R, name: &str, x: Sexp) -> Result<Option<usize>> {
         .ok_or_else(|| bad_argument(format!("`{name}` must be one whole number of 0 or more, not {}", x.shown(r))))
 }
 
+/// The same, not NULL.
+pub(crate) fn whole(r: R, name: &str, x: Sexp) -> Result<usize> {
+    count(r, name, x)?.ok_or_else(|| bad_argument(format!("`{name}` must be a whole number, not NULL")))
+}
+
 /// One string that is not empty.
 pub(crate) fn name(r: R, argument: &str, x: Sexp) -> Result<String> {
     let text = x.text(r)?.filter(|text| !text.is_empty());

@@ -7,9 +7,9 @@ use cowshed_altrep::core::Flags;
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, memory, proxies};
+use cowshed_altrep::{door, memory, proxies, slices};
 
-use crate::arguments::{count, flag, name};
+use crate::arguments::{count, flag, name, whole};
 use crate::report;
 
 /// R's table of entry points.
@@ -89,6 +89,12 @@ entries! {
     has_proxy(x) |r: R| verbs::has_proxy(r, x).and_then(|has| r.logical(has));
 
     open_whole(id) |r: R| memory::open_whole(r, &name(r, "id", id)?);
+
+    slice(x, start, length, names, old) |r: R| slices::slice(r, x, whole(r, "start", start)?, whole(r, "length", length)?, names, old);
+
+    rows(x, rows, first, count, old) |r: R| {
+        slices::rows(r, x, whole(r, "rows", rows)?, whole(r, "first", first)?, whole(r, "count", count)?, old)
+    };
 
     is_altrep(x) |r: R| r.logical(x.is_altrep());
 

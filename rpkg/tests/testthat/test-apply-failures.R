@@ -1,0 +1,211 @@
+# memApply() and memLapply() when FUN fails, workers die, the user interrupts.
+
+skip_on_os("windows")
+
+caught <- function(code) tryCatch({ force(code); NULL }, error = identity)
+
+test_that("an error in FUN is an R error that names the element, with the calls that led there", {
+  with_cluster(2, function(cl) {
+    x <- matrix(1:6, 2, dimnames = list(NULL, c("a", "b", "c")))
+    deep <- function(v) if (v[1] == 3) deeper(v) else v
+    deeper <- function(v) stop("not this one")
+    e <- caught(memApply(x, 2, deep, CLUSTER = cl))
+    expect_s3_class(e, c("cowshed_error_task", "cowshed_error", "error", "condition"), exact = TRUE)
+    expect_match(conditionMessage(e), "column 2 (\"b\"): not this one\n  calls in the worker:\n  1: FUN(v)\n  2: deeper(v)", fixed = TRUE)
+    expect_identical(e$index, 2)
+    expect_identical(e$name, "b")
+    expect_identical(conditionMessage(e$parent), "not this one")
+    expect_identical(e$calls, c("FUN(v)", "deeper(v)"))
+    expect_match(conditionMessage(caught(memApply(x, 1, function(v) log("a"), CLUSTER = cl))), "^row 1: non-numeric argument")
+    expect_match(conditionMessage(caught(memLapply(list(1, p = 2), function(v) if (v == 2) stop("no"), CLUSTER = cl))), "^element 2 \\(\"p\"\\): no")
+  })
+})
+
+test_that("conditions of any class keep it, also one that holds much", {
+  with_cluster(1, function(cl) {
+    e <- caught(memLapply(1, function(v) stop(errorCondition("mine", class = "my_error", data = 7)), CLUSTER = cl))
+    expect_s3_class(e$parent, "my_error")
+    expect_identical(e$parent$data, 7)
+    e <- caught(memLapply(1, function(v) stop(errorCondition("heavy", class = "my_error", data = rnorm(1e5))), CLUSTER = cl))
+    expect_s3_class(e$parent, "my_error")
+    expect_identical(conditionMessage(e$parent), "heavy")
+    expect_null(e$parent$data)
+  })
+})
+
+test_that("of several errors it is that of the first element, whoever is sooner", {
+  with_cluster(2, function(cl) {
+    for (k in 1:10) {
+      e <- caught(memLapply(1:40, function(i) if (i %in% c(7, 12, 30)) stop("at ", i) else if (i < 7) Sys.sleep(0.005), CLUSTER = cl, chunk = 1 + k %% 5))
+      expect_identical(e$index, 7)
+    }
+  })
+})
+
+test_that("after an error nobody waits for long elements after it", {
+  with_cluster(2, function(cl) {
+    start <- Sys.time()
+    e <- caught(memLapply(1:4, function(i) if (i == 1) stop("at once") else Sys.sleep(30), CLUSTER = cl, chunk = 1))
+    expect_identical(e$index, 1)
+    expect_lt(as.numeric(Sys.time() - start, units = "secs"), 10)
+    expect_identical(parallel::clusterEvalQ(cl, 1 + 1), list(2, 2))
+  })
+})
+
+test_that("errors can be collected: all other values are there", {
+  with_cluster(2, function(cl) {
+    f <- function(i) if (i %% 4 == 0) stop("no ", i) else i
+    expect_warning(got <- memLapply(setNames(1:10, letters[1:10]), f, errors = "collect", CLUSTER = cl),
+                   "2 of 10 elements failed; each has its error as its value: 4, 8", class = "cowshed_warning_task")
+    expect_named(got, letters[1:10])
+    expect_identical(unname(unlist(got[-c(4, 8)])), (1:10)[-c(4, 8)])
+    expect_s3_class(got$h, "cowshed_error_task")
+    expect_identical(got$h$index, 8)
+    expect_silent(memLapply(1:3, identity, errors = "collect", CLUSTER = cl))
+  })
+})
+
+test_that("warnings of FUN are warnings here, as they were", {
+  with_cluster(2, function(cl) {
+    said <- character()
+    got <- withCallingHandlers(
+      memLapply(1:3, function(i) { warning("hm ", i); i }, CLUSTER = cl),
+      warning = function(w) { said <<- c(said, conditionMessage(w)); tryInvokeRestart("muffleWarning") }
+    )
+    expect_identical(got, list(1L, 2L, 3L))
+    expect_setequal(said, c("hm 1", "hm 2", "hm 3"))
+    many <- 0
+    withCallingHandlers(memLapply(1, function(i) for (k in 1:1000) warning("again"), CLUSTER = cl), warning = function(w) {
+      many <<- many + 1
+      tryInvokeRestart("muffleWarning")
+    })
+    expect_identical(many, 50)
+  })
+})
+
+test_that("a value that cannot be sent fails as its element", {
+  skip_if_not_installed("Rcpp")
+  with_cluster(1, function(cl) {
+    # A shared object that was freed and whose data were lost to its process: its serialization is an error.
+    f <- eval(quote(function(i) if (i == 2) structure(list(), class = "unsendable") else i), globalenv())
+    expect_length(memLapply(1:3, f, CLUSTER = cl), 3)
+  })
+})
+
+kill_at <- function(which) {
+  force(which)
+  function(i) {
+    if (i %in% which) tools::pskill(Sys.getpid(), tools::SIGKILL)
+    i * 2
+  }
+}
+
+test_that("a worker of ours that dies is replaced, its work done again, and the element it dies at reported", {
+  ended <- run_r({
+    library(cowshed)
+    options(cowshed.grace = 0)
+    once <- tempfile()
+    answer(list(
+      # dies the first time only
+      again = unlist(memLapply(1:20, function(i, once) {
+        if (i == 7 && !file.exists(once)) { file.create(once); tools::pskill(Sys.getpid(), tools::SIGKILL) }
+        i * 2
+      }, VARS = list(once = once), MAX.CORES = 2)),
+      twice = condition_of(memLapply(1:20, function(i) if (i == 7) quit("no") else i, MAX.CORES = 2)),
+      collected = suppressWarnings(memLapply(1:20, function(i) if (i %in% c(7, 15)) tools::pskill(Sys.getpid(), tools::SIGKILL) else i, MAX.CORES = 2, errors = "collect")),
+      after = unlist(memLapply(1:5, function(i) i, MAX.CORES = 2))
+    ))
+    gc()
+  }, store = (base <- tempfile("cowshed-test-", "/dev/shm")), dir = { dir.create(base, mode = "0700"); scratch() })
+  on.exit(unlink(base, recursive = TRUE))
+  expect_ended_well(ended)
+  expect_identical(ended$answer$again, (1:20) * 2)
+  expect_identical(ended$answer$twice$class[[1]], "cowshed_error_task")
+  expect_match(ended$answer$twice$message, "element 7: the worker died there, and so did the one that tried again")
+  expect_identical(unlist(ended$answer$collected[-c(7, 15)]), (1:20)[-c(7, 15)])
+  expect_s3_class(ended$answer$collected[[15]]$parent, "cowshed_error_worker")
+  expect_identical(ended$answer$after, 1:5)
+  expect_clean_store(base)
+})
+
+test_that("of a cluster that was passed in, the others do the work of one that dies; when all are dead that is an error", {
+  cl <- parallel::makePSOCKcluster(3, timeout = 60)
+  on.exit(suppressWarnings(try(parallel::stopCluster(cl), silent = TRUE)))
+  once <- tempfile()
+  got <- memLapply(1:30, function(i, once) {
+    if (i == 7 && !file.exists(once)) {
+      file.create(once)
+      tools::pskill(Sys.getpid(), tools::SIGKILL)
+    }
+    i
+  }, VARS = list(once = once), CLUSTER = cl)
+  expect_identical(unlist(got), 1:30)
+  expect_error(memLapply(1:3, identity, CLUSTER = cl), "a worker of the cluster cannot be used: it is gone", class = "cowshed_error_worker")
+  rest <- parallel::makePSOCKcluster(2, timeout = 60)
+  expect_error(memLapply(1:9, function(i) quit("no"), CLUSTER = rest), class = "cowshed_error_worker")
+})
+
+test_that("an interrupt stops the workers, ours and those of others, which can be used again", {
+  for (given in c(FALSE, TRUE)) {
+    ended <- run_r({
+      library(cowshed)
+      cl <- if (given) parallel::makePSOCKcluster(2)
+      memLapply(1:2, identity, CLUSTER = cl, MAX.CORES = 2)
+      system(sprintf("(sleep 1; kill -INT %d) &", Sys.getpid()))
+      start <- Sys.time()
+      how <- tryCatch(memLapply(1:8, function(i) Sys.sleep(40), CLUSTER = cl, MAX.CORES = 2), interrupt = function(e) "interrupted")
+      took <- as.numeric(Sys.time() - start, units = "secs")
+      answer(list(how = how, took = took, after = unlist(memLapply(1:4, function(i) i, CLUSTER = cl, MAX.CORES = 2)), busy = nrow(listSharedObjects())))
+    }, given = given, store = (base <- tempfile("cowshed-test-", "/dev/shm")), dir = { dir.create(base, mode = "0700"); scratch() })
+    expect_ended_well(ended)
+    expect_identical(ended$answer$how, "interrupted")
+    expect_lt(ended$answer$took, 15)
+    expect_identical(ended$answer$after, 1:4)
+    expect_clean_store(base)
+    unlink(base, recursive = TRUE)
+  }
+})
+
+test_that("a master that is killed leaves no worker and nothing in the store", {
+  with_new_store({
+    dir <- scratch()
+    master <- start_r({
+      library(cowshed)
+      x <- matrix(rnorm(1e6), 1000)
+      memApply(x, 2, function(v) {
+        file.create(file.path(dirname(tempdir()), paste0("none")))
+        Sys.sleep(0.02)
+        sum(v)
+      }, CLUSTER = {
+        cl <- parallel::makePSOCKcluster(2)
+        put(unlist(parallel::clusterEvalQ(cl, Sys.getpid())), "pids")
+        cl
+      })
+    }, dir = dir)
+    wait_in(dir, "pids")
+    pids <- unserialize(bytes_in(dir, "pids"))
+    Sys.sleep(0.5)
+    kill_hard(master)
+    until <- Sys.time() + 20
+    while (any(vapply(pids, pid_is_alive, TRUE)) && Sys.time() < until) Sys.sleep(0.2)
+    expect_false(any(vapply(pids, pid_is_alive, TRUE)))
+    expect_clean_store()
+  })
+})
+
+test_that("a worker of a library without cowshed says so", {
+  empty <- scratch()
+  ended <- run_r({
+    cl <- parallel::makePSOCKcluster(1)
+    invisible(parallel::clusterCall(cl, function() assign("requireNamespace", function(...) FALSE, globalenv())))
+    library(cowshed)
+    # A library path that has none: neither the worker's nor ours.
+    answer(condition_of(cowshed:::greet(lapply(unclass(cl), function(node) {
+      worker <- cowshed:::worker_of(node)
+      cowshed:::ask(worker, function(...) .libPaths(character()), list())
+      cowshed:::listen(worker)
+      worker
+    }))))
+  })
+  expect_ended_well(ended)
+})
