@@ -16,13 +16,9 @@ impl SegmentId {
 
     /// That of memory with a name, the same in every process. A printed id is the name of itself.
     ///
-    /// FNV-1a of 128 bits: names come from this user alone, so nobody looks for two that collide.
+    /// By [`hash`]: names come from this user alone, so nobody looks for two that collide.
     pub fn of_name(name: &str) -> Self {
-        const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        const PRIME: u128 = (1 << 88) + 0x13b;
-        let step = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
-        let hash = || SegmentId(name.as_bytes().iter().fold(START, step).max(1).to_be_bytes());
-        Self::parse(name).unwrap_or_else(hash)
+        Self::parse(name).unwrap_or_else(|| SegmentId(hash(name.bytes()).max(1).to_be_bytes()))
     }
 
     /// From its 16 bytes.
@@ -90,6 +86,13 @@ impl Ticket {
     pub const fn bits(self) -> u64 {
         self.0.get()
     }
+}
+
+/// FNV-1a of 128 bits.
+pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u128 {
+    const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = (1 << 88) + 0x13b;
+    bytes.fold(START, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
 }
 
 /// `N` bytes from the kernel. For at most 256 bytes `getrandom(2)` is never short once the pool is ready.

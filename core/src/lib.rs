@@ -39,7 +39,7 @@ mod sys;
 pub use address::{AddressHasher, ByAddress};
 pub use dispatch::Registry;
 pub use encode::{Encoder, share};
-pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
+pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, NameError, StoreError};
 pub use flags::Flags;
 pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
@@ -47,5 +47,6 @@ pub use id::{SegmentId, Ticket};
 pub use open::{Opener, open};
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, when_cut};
 pub use store::{
-    About, Listed, Reported, Store, Waiting, check_memory_name, default_store_path, usual_store_path, when_full,
+    About, Card, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path, usual_store_path,
+    when_full,
 };
