@@ -16,7 +16,7 @@ impl SegmentId {
 
     /// That of memory with a name, the same in every process. A printed id is the name of itself.
     ///
-    /// By [`hash`]: names come from this user alone, so nobody looks for two that collide.
+    /// FNV-1a of 128 bits: names come from this user alone, so nobody looks for two that collide.
     pub fn of_name(name: &str) -> Self {
         Self::parse(name).unwrap_or_else(|| SegmentId(hash(name.bytes()).max(1).to_be_bytes()))
     }
