@@ -180,9 +180,10 @@ drop_views <- function(namespace) {
 }
 
 drop_pages <- function(namespace) {
-  for (entry in here(registered)) {
-    if (entry$namespace == namespace) withdraw(namespace, entry$name)
-  }
+  # By their names: no variable here may hold an object when R collects.
+  own <- Filter(function(entry) entry$namespace == namespace, here(registered))
+  own <- vapply(own, function(entry) entry$name, "", USE.NAMES = FALSE)
+  for (name in own) withdraw(namespace, name)
   gc()
   .Call(cs_sweep)
   NULL
