@@ -261,11 +261,11 @@ withdraw <- function(namespace, name) {
 
 drop_page <- function(key) if (!is.null(registered[[key]])) rm(list = key, envir = registered)
 
-# Lets go of what another process has released, and in a forked child of what is its parent's. Of many only now and then: a call looks at 64 of
+# Lets go of what another process has released, and in a forked child of what is its parent's. Of many only now and then: a call looks at 8 of
 # them, on average.
 forget_released <- function(all = FALSE) {
   counter$calls <- counter$calls + 1
-  if (!all && 64 * counter$calls < length(registered)) return(invisible(NULL))
+  if (!all && 8 * counter$calls < length(registered)) return(invisible(NULL))
   counter$calls <- 0
   for (entry in here(registered)) {
     if (!.Call(cs_owns, entry$namespace, entry$name)) drop_page(entry$key)
