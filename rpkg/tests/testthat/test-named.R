@@ -67,7 +67,7 @@ test_that("a long vector is registered and retrieved without a copy", {
   x <- SharedObject("raw", 2^31 + 10)
   registerVariables("long", list(x = x))
   expect_identical(retrieveMetadata("long", "x"), list(type = "vector", n = 2^31 + 10))
-  expect_length(retrieveViews("long", "x")$x, 2^31 + 10)
+  expect_identical(length(retrieveViews("long", "x")$x), 2^31 + 10)
   memshare_gc("long")
 })
 
@@ -271,6 +271,32 @@ test_that("registering what is shared already takes no memory", {
   freeSharedMemory(listSharedObjects()$Id[1])
   expect_error(registerVariables("ns", list(y = y)), "was freed", class = "cowshed_error_gone")
   expect_identical(pageList(), list())
+})
+
+test_that("parts of a list that were shared before, small ones too, are held and found elsewhere", {
+  skip_without_processes()
+  with_new_store({
+    parts <- list(small = share(1:10), large = share(as.numeric(1:1e5)), live = share(c(1, 2, 3), copyOnWrite = FALSE))
+    registerVariables("ns", list(l = list(new = as.numeric(1:100), parts = parts), e = list2env(parts, envir = new.env())))
+    rm(parts)
+    gc()
+    pruneSharedObjects()
+    got <- run_r({
+      library(cowshed)
+      view <- retrieveViews("ns", c("l", "e"))
+      shared <- c(vapply(view$l$parts, is.shared, NA), vapply(as.list(view$e), is.shared, NA))
+      # Views are private, of what was to be written too.
+      view$l$parts$live[1] <- 10
+      answer(list(shared = shared, values = unshare(view$l)))
+    })
+    expect_ended_well(got)
+    expect_true(all(got$answer$shared))
+    parts <- list(small = 1:10, large = as.numeric(1:1e5), live = c(10, 2, 3))
+    expect_identical(got$answer$values, list(new = as.numeric(1:100), parts = parts))
+    expect_identical(retrieveViews("ns", "l")$l$parts$live, c(1, 2, 3))
+    memshare_gc("ns")
+    expect_clean_store(ledgers = 1L)
+  })
 })
 
 test_that("an environment is registered as it is, and later changes of it are not seen", {
