@@ -29,6 +29,7 @@ pub mod lists;
 mod locale;
 pub mod memory;
 mod message;
+pub mod named;
 mod object;
 mod options;
 mod owner;

@@ -36,11 +36,11 @@ pub fn slice(r: R, x: Sexp, start: usize, len: usize, names: Sexp, old: Sexp) ->
     }, Ok(Sexp::null()))
 }
 
-/// The rows from `first` on, `count` of them, of a matrix of `rows` rows, each as a column of the result, which is treated as that of [`slice`].
+/// The rows from `first` on, `count` of them, of a matrix of `rows` rows, each as a column of the result, which is treated as that of [`slice()`].
 /// NULL too for a matrix whose elements lie nowhere in memory.
 ///
 /// # Errors
-/// Those of [`slice`].
+/// Those of [`slice()`].
 pub fn rows(r: R, x: Sexp, rows: usize, first: usize, count: usize, old: Sexp) -> Result<Sexp> {
     by_element!(x.kind(), E => {
         // SAFETY: a vector; expands nothing.

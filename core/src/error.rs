@@ -27,6 +27,8 @@ pub enum Kind {
     Memory,
     /// There is memory of that name, and it is too small.
     Size,
+    /// The name is somebody's.
+    Exists,
     /// A strategy of another package is missing, or stands against another one.
     Plugin,
 }
@@ -44,6 +46,7 @@ impl Kind {
             Kind::Unshareable => "unshareable",
             Kind::Memory => "memory",
             Kind::Size => "size",
+            Kind::Exists => "exists",
             Kind::Plugin => "plugin",
         }
     }
@@ -272,6 +275,78 @@ pub enum AllocateError {
     Attach(#[from] AttachError),
 }
 
+/// A name cannot be registered, looked up or released.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// A living process has registered it.
+    #[error(
+        "Variable was already registered! A living process has registered {what} in the store '{}'; release it first (releaseVariables()), \
+         or choose another name",
+        store.display()
+    )]
+    Taken {
+        /// The name.
+        what: String,
+        /// Where it is.
+        store: PathBuf,
+    },
+    /// The card's bytes are not to be believed.
+    #[error("the card of {what} in the store '{}' is corrupt ({why}); release the variable (releaseVariables()) and register it again", store.display())]
+    Corrupt {
+        /// The name.
+        what: String,
+        /// Where it is.
+        store: PathBuf,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Another version of the format.
+    #[error(
+        "the card of {what} in the store '{}' has format version {found}, and this cowshed reads version {reads}; use the same cowshed in \
+         every process",
+        store.display()
+    )]
+    Version {
+        /// The name.
+        what: String,
+        /// Where it is.
+        store: PathBuf,
+        /// In the file.
+        found: u32,
+        /// Ours.
+        reads: u32,
+    },
+    /// What cannot be shared of the object is more than a card may have.
+    #[error(
+        "{what} cannot be registered: the parts of it that cannot be shared are {len} bytes, and a card has {most} at the most; register \
+         its data without them"
+    )]
+    Large {
+        /// The name.
+        what: String,
+        /// Bytes there would be.
+        len: u64,
+        /// Bytes there may be.
+        most: u64,
+    },
+    /// The system refused.
+    #[error("the card of {what} in the store '{}' cannot be used ({tried}: {source})", store.display())]
+    Io {
+        /// The name.
+        what: String,
+        /// Where it is.
+        store: PathBuf,
+        /// What was tried.
+        tried: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// The bytes of a segment are not what a writer of this format leaves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -400,6 +475,20 @@ impl AllocateError {
             AllocateError::Small { .. } => Kind::Size,
             AllocateError::Create(e) => e.kind(),
             AllocateError::Attach(e) => e.kind(),
+        }
+    }
+}
+
+impl NameError {
+    /// Its class.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            NameError::Taken { .. } => Kind::Exists,
+            NameError::Corrupt { .. } => Kind::Corrupt,
+            NameError::Version { .. } => Kind::Version,
+            NameError::Large { .. } => Kind::Unshareable,
+            NameError::Io { .. } => Kind::Store,
+            NameError::Store(e) => e.kind(),
         }
     }
 }

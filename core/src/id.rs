@@ -18,7 +18,7 @@ impl SegmentId {
     ///
     /// A hash will do: names come from this user alone, so nobody looks for two that collide.
     pub fn of_name(name: &str) -> Self {
-        Self::parse(name).unwrap_or_else(|| SegmentId(fnv1a(name.as_bytes()).max(1).to_be_bytes()))
+        Self::parse(name).unwrap_or_else(|| SegmentId(fnv1a(name.bytes()).max(1).to_be_bytes()))
     }
 
     /// From its 16 bytes.
@@ -63,13 +63,6 @@ impl fmt::Debug for SegmentId {
     }
 }
 
-/// FNV-1a of 128 bits.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u128 {
-    const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = (1 << 88) + 0x13b;
-    bytes.iter().fold(START, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
-}
-
 /// One reference in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(NonZeroU64);
@@ -93,6 +86,13 @@ impl Ticket {
     pub const fn bits(self) -> u64 {
         self.0.get()
     }
+}
+
+/// FNV-1a of 128 bits.
+pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u128 {
+    const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = (1 << 88) + 0x13b;
+    bytes.fold(START, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
 }
 
 /// `N` bytes from the kernel. For at most 256 bytes `getrandom(2)` is never short once the pool is ready.

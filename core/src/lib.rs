@@ -40,7 +40,7 @@ mod sys;
 pub use address::{AddressHasher, ByAddress};
 pub use dispatch::Registry;
 pub use encode::{Encoder, share};
-pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, StoreError};
+pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, NameError, StoreError};
 pub use flags::Flags;
 pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, Sent, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
@@ -49,6 +49,6 @@ pub use machine::Machine;
 pub use open::{Opener, open};
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, bytes_over, when_cut};
 pub use store::{
-    About, Footprint, Holding, Listed, Reported, Store, Waiting, check_memory_name, default_store_path,
+    About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,
     usual_store_path, when_full,
 };

@@ -28,7 +28,7 @@ impl Machine {
         let text = read_to_string(boot_id).unwrap_or_default();
         match text.trim() {
             "" => Machine(0),
-            id => Machine((fnv1a(id.as_bytes()) as u64).max(1)),
+            id => Machine((fnv1a(id.bytes()) as u64).max(1)),
         }
     }
 

@@ -441,6 +441,54 @@ fn two_that_allocate_one_name_have_one_memory() {
     }
 }
 
+#[test]
+fn registration_of_a_name() {
+    let arrange = |scene: &mut Scene| {
+        scene.actor_has_shared();
+        // In the way: the card of one who is dead, and what a killed writer left.
+        let mut dead = scene.stage.puppet();
+        dead.expect("register ns x dead", "registered");
+        dead.kill();
+        std::fs::write(scene.stage.store().join("names/.new"), b"half").unwrap();
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let newcomer = scene.newcomer.as_mut().expect("after the fault");
+        match outcome {
+            Outcome::Answered(answer, _) if went_well(answer) => {
+                newcomer.expect("card ns x", "value");
+                newcomer.expect("register ns x other", "taken");
+                scene.actor.expect("release ns x", "true");
+            }
+            _ => newcomer.expect("card ns x", "none"),
+        }
+        scene.newcomer().expect("register ns x other", "registered");
+        scene.bystander.expect("card ns x", "other");
+        assert_eq!(support::cards(&scene.stage.store()).len(), 1, "more than the card is left");
+    };
+    let register = Operation { name: "register", arrange, command: "register ns x value", law, ..OPERATION };
+    try_all(&register);
+    // Without a ledger, and without the directory.
+    try_all(&Operation { name: "register, first", arrange: |_| {}, ..register });
+}
+
+#[test]
+fn release_of_a_name() {
+    let arrange = |scene: &mut Scene| {
+        scene.bystander.expect("register ns x value", "registered");
+        scene.actor_has_shared();
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let there = scene.newcomer().ask("card ns x") == "value";
+        match outcome {
+            Outcome::Answered(answer, false) => assert_eq!((answer.as_str(), there), ("true", false)),
+            Outcome::Answered(answer, _) => assert!(!(answer == "true" && there)),
+            _ => {}
+        }
+        scene.newcomer().expect("register ns x other", if there { "taken" } else { "registered" });
+    };
+    try_all(&Operation { name: "release", arrange, command: "release ns x", law, ..OPERATION });
+}
+
 fn arrange_a_fork(scene: &mut Scene) {
     scene.actor_makes("share", "large", 5, LARGE);
     scene.actor_makes("wait", "waits", 6, SMALL);

@@ -113,7 +113,7 @@ vars_of <- function(vars, namespace) {
   if (is.null(vars)) return(list())
   if (is.character(vars)) {
     need_namespace("VARS", namespace)
-    return(stats::setNames(lapply(vars, function(name) registered(namespace, name)), vars))
+    return(stats::setNames(lapply(vars, function(name) variable(namespace, name)), vars))
   }
   named <- !is.null(names(vars)) && !anyNA(names(vars)) && all(names(vars) != "")
   if (!is.list(vars) || length(vars) > 0L && !named) refuse(unknown_input("VARS", "a named list, or names of registered variables", vars))
@@ -127,8 +127,11 @@ given_or_named <- function(x, argument, namespace) {
   if (!is.character(x) || !is.null(dim(x))) return(x)
   if (length(x) != 1L) refuse(sprintf("`%s` has to be a single string when it is given by name", argument))
   need_namespace(argument, namespace)
-  registered(namespace, x)
+  variable(namespace, x)
 }
+
+# A registered variable; viewList() does not show it.
+variable <- function(namespace, name) view_of(name, check_namespace(namespace))$value
 
 need_namespace <- function(argument, namespace) {
   if (is.null(namespace)) refuse(sprintf("When giving `%s` by name the namespace field has to be set explicitly!", argument))
@@ -247,12 +250,3 @@ has_own_environment <- function(f) {
 }
 
 packages_of <- function(x) setdiff(attr(class(x), "package"), c(".GlobalEnv", "methods"))
-
-# A registered variable, which this process need not have retrieved.
-registered <- function(namespace, name) {
-  key <- paste0(namespace, ".", name)
-  had <- key %in% unlist(viewList())
-  value <- retrieveViews(namespace, name)[[1L]]
-  if (!had) releaseViews(namespace, name)
-  value
-}

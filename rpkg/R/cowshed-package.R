@@ -15,8 +15,11 @@
   tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
 }
 
-# The library stays, as its objects do. What nobody uses any more goes now, and not at the end of the session.
+# The library stays, as its objects do. Names go, and what nobody uses any more: now, and not at the end of the session.
 .onUnload <- function(libpath) {
+  .Call(cs_release_all)
+  rm(list = names(registered), envir = registered)
+  rm(list = names(retrieved), envir = retrieved)
   gc()
   tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
 }

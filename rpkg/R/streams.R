@@ -29,7 +29,11 @@ set_seed <- function(seed) {
 }
 
 # Of one job in one worker: `root`, and `seed`, which is the stream of element `at`.
-new_streams <- function(root) list2env(list(root = root, at = 0, seed = root), parent = emptyenv())
+new_streams <- function(root) {
+  # Not while `.Random.seed` is being made: it draws a number when it is loaded.
+  loadNamespace("parallel")
+  list2env(list(root = root, at = 0, seed = root), parent = emptyenv())
+}
 
 stream_of <- function(streams, i) {
   if (i < streams$at) {

@@ -40,7 +40,7 @@ impl Store {
         self.sweep();
     }
 
-    /// Removes every segment of the store that no living process holds and no reference in flight points to; ledgers of the dead too.
+    /// Removes every segment of the store that no living process holds and no reference in flight points to; ledgers and cards of the dead too.
     /// How many segments went. What cannot be looked at is left for another sweep.
     pub fn sweep(&self) -> usize {
         let gone = self.collect_pending();
@@ -51,13 +51,15 @@ impl Store {
     fn try_sweep(&self) -> io::Result<(usize, bool)> {
         self.0.state.lock().swept = sys::now();
         let step = fork::step();
+        // What cannot be looked at is left for another sweep.
+        let cards_left = self.sweep_names(&step).unwrap_or(false);
         let mut ids = names(&self.0.segments)?;
         // The scan without locks only thins out the candidates; the one that counts is made under their locks.
         let scanned = scan(&self.0.ledgers, &ids, &step)?;
         drop(step);
         ids.retain(|id| !scanned.held.contains(id));
         let ids = Vec::from_iter(ids);
-        let (mut gone, mut left) = (0, scanned.dead_left);
+        let (mut gone, mut left) = (0, scanned.dead_left || cards_left);
         for batch in ids.chunks(BATCH) {
             let (busy, n) = self.collect(batch);
             (gone, left) = (gone + n, left || !busy.is_empty());

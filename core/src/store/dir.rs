@@ -13,6 +13,9 @@ pub(super) const SEGMENTS: &str = "segments";
 /// One file a process.
 pub(super) const LEDGERS: &str = "ledgers";
 
+/// Cards, by the hash of their names.
+pub(super) const NAMES: &str = "names";
+
 /// The store of this user within `base`.
 pub fn default_store_path(base: &Path) -> PathBuf {
     let uid = rustix::process::geteuid().as_raw();
@@ -24,6 +27,12 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     private_dir(path)?;
     private_dir(&path.join(SEGMENTS))?;
     private_dir(&path.join(LEDGERS))
+}
+
+/// The same for the directory of names, which is made when it is first needed.
+pub(super) fn prepare_names(path: &Path) -> Result<(), StoreError> {
+    private_dir(path)?;
+    private_dir(&path.join(NAMES))
 }
 
 /// Whether a store was made there.

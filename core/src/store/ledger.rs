@@ -32,6 +32,7 @@ pub(super) struct Slot {
 pub(super) struct Ledger {
     file: File,
     path: PathBuf,
+    name: SegmentId,
     /// Which of the ledgers of this process.
     number: u64,
     /// What the file says; zero is free.
@@ -113,9 +114,10 @@ impl Ledger {
             place.copy_from_slice(&entry.bytes());
         }
         sys::write_at(unnamed.file(), &bytes, 0)?;
-        let path = dir.join(SegmentId::random().to_string());
+        let name = SegmentId::random();
+        let path = dir.join(name.to_string());
         let file = unnamed.link(&path)?;
-        let mut ledger = Ledger { file, path, number, slots, free: Vec::new() };
+        let mut ledger = Ledger { file, path, name, number, slots, free: Vec::new() };
         ledger.grow_to((bytes.len() - SLOTS_AT as usize) / SLOT);
         Ok(ledger)
     }
@@ -159,6 +161,11 @@ impl Ledger {
         sys::write_at(&self.file, &entry.bytes(), SLOTS_AT + u64::from(place) * SLOT as u64)?;
         self.slots[place as usize] = entry;
         Ok(())
+    }
+
+    /// The name of its file: of all processes that ever were, this one alone has it.
+    pub(super) fn name(&self) -> SegmentId {
+        self.name
     }
 
     /// Whether it names anything.

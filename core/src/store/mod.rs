@@ -3,11 +3,13 @@
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
 //!   keeps children honest, `ledger` is the file whose lock tells the living from the dead and `scan` looks at all of them, `memory` is
-//!   allocated rather than shared, `read` checks what attach found, `room` is made when there is none, if need be by `press`; `weight` asks
-//!   the host now and then what it still needs, `listing` tells people, and `footprint` what it costs whom; `sent` counts references.
+//!   allocated rather than shared, `names` are registered objects, each on a `card`, `read` checks what attach found, `room` is made when there is
+//!   none, if need be by `press`; `weight` asks the host now and then what it still needs, `listing` tells people, and `footprint` what it costs whom;
+//!   `sent` counts references.
 //! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
 //! - No lock of ours is held while a segment is dropped: dropping takes it.
 
+mod card;
 mod collect;
 mod control;
 mod dir;
@@ -17,6 +19,7 @@ mod fork;
 mod ledger;
 mod listing;
 mod memory;
+mod names;
 mod press;
 mod read;
 mod room;
@@ -35,10 +38,12 @@ use std::time::Duration;
 
 use memmap2::MmapMut;
 
+pub use card::Card;
 pub use dir::{default_store_path, usual_store_path};
 pub use footprint::Footprint;
 pub use listing::{About, Holding, Listed, Reported};
 pub use memory::check_memory_name;
+pub use names::Name;
 pub use room::when_full;
 pub use waiting::Waiting;
 
@@ -59,6 +64,7 @@ struct Inner {
     path: PathBuf,
     segments: PathBuf,
     ledgers: PathBuf,
+    names: PathBuf,
     /// Bytes its files may have; `u64::MAX` for any number.
     budget: AtomicU64,
     weight: Weight,
@@ -128,6 +134,7 @@ impl Store {
         let inner = Inner {
             segments: path.join(dir::SEGMENTS),
             ledgers: path.join(dir::LEDGERS),
+            names: path.join(dir::NAMES),
             budget: AtomicU64::new(u64::MAX),
             weight: Weight::new(sys::capacity(&path).unwrap_or(u64::MAX)),
             in_memory: sys::is_memory(&path),
@@ -166,8 +173,13 @@ impl Store {
         self.0.segments.join(id.to_string())
     }
 
-    /// Writes a segment into this process's ledger, which is made on first use, and again if the store was wiped.
+    /// Writes a segment into this process's ledger.
     fn enter(&self, state: &mut State, entry: Entry) -> Result<Slot, StoreError> {
+        self.ledger(state)?.enter(entry).map_err(|e| StoreError::failed(&self.0.path, "writing a ledger", e))
+    }
+
+    /// This process's ledger, which is made on first use, and again if the store was wiped.
+    fn ledger<'a>(&self, state: &'a mut State) -> Result<&'a mut Ledger, StoreError> {
         let unusable = |source| StoreError::failed(&self.0.path, "writing a ledger", source);
         if state.ledger.as_ref().is_none_or(Ledger::is_wiped) {
             dir::prepare(&self.0.path)?;
@@ -177,8 +189,7 @@ impl Store {
             }
             state.ledger = Some(ledger);
         }
-        let ledger = state.ledger.as_mut().expect("made above");
-        ledger.enter(entry).map_err(unusable)
+        Ok(state.ledger.as_mut().expect("made above"))
     }
 
     /// Gives a finished file its name: publish, then link. `draft`: the mapping that serves it in this process already, and where in the

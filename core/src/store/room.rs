@@ -52,11 +52,21 @@ impl Store {
 
     /// Does it, and if there is no room for `wanted` bytes (or as few as there may be), again after each way to make some.
     pub(crate) fn with_room<T>(&self, wanted: u64, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        self.with_room_unless(wanted, sys::is_full, attempt)
+    }
+
+    /// The same where another error says that there is no room.
+    pub(super) fn with_room_unless<T, E>(
+        &self,
+        wanted: u64,
+        full: impl Fn(&E) -> bool,
+        attempt: impl Fn() -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut outcome = attempt();
         for make_room in AFTER_A_FAILURE {
             loop {
                 match &outcome {
-                    Err(e) if sys::is_full(e) => {}
+                    Err(e) if full(e) => {}
                     _ => return outcome,
                 }
                 let gone = make_room(self, wanted);

@@ -90,6 +90,19 @@ pub(super) fn each_entry(dir: &Path, _step: &Step, mut look: impl FnMut(Owner, E
     Ok(!alone)
 }
 
+/// Whether the process lives whose ledger has this path. What its ledger says is not looked at.
+pub(super) fn lives(path: &Path, _step: &Step) -> io::Result<bool> {
+    let file = match sys::open(path, false) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    let dead = sys::try_lock(&file, false)?;
+    if dead {
+        sys::unlock(&file);
+    }
+    Ok(!dead)
+}
+
 /// Other things that lie there say nothing of who holds what, and must not keep everybody from collecting.
 fn is_ledger(name: &OsStr) -> bool {
     name.to_str().is_some_and(|n| SegmentId::parse(n.strip_prefix('.').unwrap_or(n)).is_some())

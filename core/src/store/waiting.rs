@@ -41,8 +41,22 @@ impl Backing for Waiting {
 impl Store {
     /// Whether the segment has its name, which it is given if it was waiting for it.
     pub fn named(&self, segment: &Segment) -> bool {
-        let Some(lease) = segment.lease() else { return false };
-        lease.slot.get().is_some() || (lease.forks == fork::count() && self.name(segment, lease).is_ok())
+        self.ensure_named(segment).unwrap_or(false)
+    }
+
+    /// The same for who cannot do without.
+    ///
+    /// # Errors
+    /// There is no room for its file.
+    pub fn ensure_named(&self, segment: &Segment) -> Result<bool, CreateError> {
+        let Some(lease) = segment.lease() else { return Ok(false) };
+        if lease.slot.get().is_some() {
+            return Ok(true);
+        }
+        if lease.forks != fork::count() {
+            return Ok(false);
+        }
+        self.name(segment, lease).map(|()| true)
     }
 
     fn name(&self, segment: &Segment, lease: &Lease) -> Result<(), CreateError> {

@@ -120,6 +120,11 @@ pub fn ledgers(store: &Path) -> Vec<String> {
     names(&store.join("ledgers"))
 }
 
+/// Names of the cards in a store, one being written included.
+pub fn cards(store: &Path) -> Vec<String> {
+    names(&store.join("names"))
+}
+
 fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use cowshed_core::fake::{Fake, Value, registry};
 use cowshed_core::{
-    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Node, Segment, SegmentId, Sink, Store, Ticket,
-    Waiting, Writer, open, share,
+    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Name, NameError, Node, Segment, SegmentId, Sink,
+    Store, Ticket, Waiting, Writer, open, share,
 };
 
 use super::{Dice, Dir};
@@ -106,6 +106,7 @@ impl Stage {
         let mut newcomer = self.puppet();
         newcomer.ask("sweep");
         assert_eq!(super::segments(&self.store()), [""; 0], "segments are left");
+        assert_eq!(super::cards(&self.store()), [""; 0], "cards are left");
         newcomer.leave("exit");
         assert_eq!(self.left(), (0, 0), "a ledger is left");
     }
@@ -457,6 +458,31 @@ fn act(state: &mut State, line: &str) -> String {
         }
         // churn SEED MILLISECONDS: allocates, finds, frees and lets go of memory of three names.
         "churn" => churn(store, Dice(number(1)), number(2)),
+        // register NAMESPACE NAME VALUE; card NAMESPACE NAME: the value; release NAMESPACE NAME.
+        "register" => match store.register(Name { namespace: words[1], name: words[2] }, b"about", words[3].as_bytes())
+        {
+            Ok(()) => "registered".to_owned(),
+            Err(NameError::Taken { .. }) => "taken".to_owned(),
+            Err(e) => failed(Some(e.kind()), e),
+        },
+        "card" => match store.card(Name { namespace: words[1], name: words[2] }) {
+            Ok(Some(card)) => String::from_utf8(card.value).unwrap(),
+            Ok(None) => "none".to_owned(),
+            Err(e) => failed(Some(e.kind()), e),
+        },
+        "release" => match store.release(Name { namespace: words[1], name: words[2] }) {
+            Ok(was) => was.to_string(),
+            Err(e) => failed(Some(e.kind()), e),
+        },
+        "owns" => store.owns(Name { namespace: words[1], name: words[2] }).to_string(),
+        // compete N: registers N names that everybody who is told to wants; how many it got.
+        "compete" => {
+            let names: Vec<_> = (0..number(1)).map(|i| format!("name-{i}")).collect();
+            let got = names.iter().filter(|name| store.register(Name { namespace: "race", name }, b"", b"").is_ok());
+            got.count().to_string()
+        }
+        // shuffle SEED MILLISECONDS: registers, reads and releases three names; how often it did.
+        "shuffle" => shuffle(store, Dice(number(1)), number(2)),
         "fds" => std::fs::read_dir("/proc/self/fd").unwrap().count().to_string(),
         "cd" => std::env::set_current_dir(words[1]).map_or_else(|e| format!("error: {e}"), |()| "there".to_owned()),
         // stock N: shares N segments of all sizes for the puppets under stress; their ids.
@@ -549,6 +575,30 @@ fn churn(store: Store, mut dice: Dice, millis: u64) -> String {
         }
         for memory in held.iter().flatten() {
             count(memory, 1);
+        }
+        done += 1;
+    }
+    done.to_string()
+}
+
+fn shuffle(store: Store, mut dice: Dice, millis: u64) -> String {
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_millis(millis) {
+        let name = format!("shuffle-{}", dice.below(3));
+        let name = Name { namespace: "n", name: &name };
+        let went = match dice.below(4) {
+            0 => store.release(name).map(drop),
+            1 => store.card(name).map(|card| {
+                let whole = |value: &[u8]| value.iter().all(|b| *b == value[0]) && value.len() > usize::from(value[0]);
+                assert!(card.is_none_or(|card| whole(&card.value)), "a part of a card, or of two");
+            }),
+            _ => match store.register(name, b"", &vec![dice.below(100) as u8; 100 + dice.below(9_000)]) {
+                Err(NameError::Taken { .. }) => Ok(()),
+                other => other,
+            },
+        };
+        if let Err(e) = went {
+            return failed(Some(e.kind()), e);
         }
         done += 1;
     }

@@ -29,8 +29,9 @@ files_in <- function(part, base = store_base()) {
 }
 segments <- function(base = store_base()) files_in("segments", base)
 ledgers <- function(base = store_base()) files_in("ledgers", base)
+cards <- function(base = store_base()) files_in("names", base)
 
-# A process that holds nothing cleans; then nothing is there: no segment, and no ledger of the dead.
+# A process that holds nothing cleans; then nothing is there: no segment, and no ledger or card of the dead.
 expect_clean_store <- function(base = store_base(), ledgers = 0L) {
   swept <- run_r({
     library(cowshed)
@@ -38,6 +39,7 @@ expect_clean_store <- function(base = store_base(), ledgers = 0L) {
   }, store = base)
   expect_ended_well(swept)
   expect_identical(basename(segments(base)), character())
+  expect_identical(basename(cards(base)), character())
   expect_length(ledgers(base), ledgers)
 }
 

@@ -83,24 +83,8 @@ test_that("warnings of FUN are warnings here, as they were", {
   })
 })
 
-test_that("a value that cannot be sent fails as its element", {
-  skip_if_not_installed("Rcpp")
-  with_cluster(1, function(cl) {
-    # A shared object that was freed and whose data were lost to its process: its serialization is an error.
-    f <- eval(quote(function(i) if (i == 2) structure(list(), class = "unsendable") else i), globalenv())
-    expect_length(memLapply(1:3, f, CLUSTER = cl), 3)
-  })
-})
-
-kill_at <- function(which) {
-  force(which)
-  function(i) {
-    if (i %in% which) tools::pskill(Sys.getpid(), tools::SIGKILL)
-    i * 2
-  }
-}
-
 test_that("a worker of ours that dies is replaced, its work done again, and the element it dies at reported", {
+  with_new_store({
   ended <- run_r({
     library(cowshed)
     options(cowshed.grace = 0)
@@ -116,8 +100,7 @@ test_that("a worker of ours that dies is replaced, its work done again, and the 
       after = unlist(memLapply(1:5, function(i) i, MAX.CORES = 2))
     ))
     gc()
-  }, store = (base <- tempfile("cowshed-test-", "/dev/shm")), dir = { dir.create(base, mode = "0700"); scratch() })
-  on.exit(unlink(base, recursive = TRUE))
+  })
   expect_ended_well(ended)
   expect_identical(ended$answer$again, (1:20) * 2)
   expect_identical(ended$answer$twice$class[[1]], "cowshed_error_task")
@@ -125,7 +108,8 @@ test_that("a worker of ours that dies is replaced, its work done again, and the 
   expect_identical(unlist(ended$answer$collected[-c(7, 15)]), (1:20)[-c(7, 15)])
   expect_s3_class(ended$answer$collected[[15]]$parent, "cowshed_error_worker")
   expect_identical(ended$answer$after, 1:5)
-  expect_clean_store(base)
+  expect_clean_store()
+  })
 })
 
 test_that("of a cluster that was passed in, the others do the work of one that dies; when all are dead that is an error", {
@@ -146,7 +130,7 @@ test_that("of a cluster that was passed in, the others do the work of one that d
 })
 
 test_that("an interrupt stops the workers, ours and those of others, which can be used again", {
-  for (given in c(FALSE, TRUE)) {
+  for (given in c(FALSE, TRUE)) with_new_store({
     ended <- run_r({
       library(cowshed)
       cl <- if (given) parallel::makePSOCKcluster(2)
@@ -156,14 +140,13 @@ test_that("an interrupt stops the workers, ours and those of others, which can b
       how <- tryCatch(memLapply(1:8, function(i) Sys.sleep(40), CLUSTER = cl, MAX.CORES = 2), interrupt = function(e) "interrupted")
       took <- as.numeric(Sys.time() - start, units = "secs")
       answer(list(how = how, took = took, after = unlist(memLapply(1:4, function(i) i, CLUSTER = cl, MAX.CORES = 2)), busy = nrow(listSharedObjects())))
-    }, given = given, store = (base <- tempfile("cowshed-test-", "/dev/shm")), dir = { dir.create(base, mode = "0700"); scratch() })
+    }, given = given)
     expect_ended_well(ended)
     expect_identical(ended$answer$how, "interrupted")
     expect_lt(ended$answer$took, 15)
     expect_identical(ended$answer$after, 1:4)
-    expect_clean_store(base)
-    unlink(base, recursive = TRUE)
-  }
+    expect_clean_store()
+  })
 })
 
 test_that("a master that is killed leaves no worker and nothing in the store", {
@@ -191,21 +174,4 @@ test_that("a master that is killed leaves no worker and nothing in the store", {
     expect_false(any(vapply(pids, pid_is_alive, TRUE)))
     expect_clean_store()
   })
-})
-
-test_that("a worker of a library without cowshed says so", {
-  empty <- scratch()
-  ended <- run_r({
-    cl <- parallel::makePSOCKcluster(1)
-    invisible(parallel::clusterCall(cl, function() assign("requireNamespace", function(...) FALSE, globalenv())))
-    library(cowshed)
-    # A library path that has none: neither the worker's nor ours.
-    answer(condition_of(cowshed:::greet(lapply(unclass(cl), function(node) {
-      worker <- cowshed:::worker_of(node)
-      cowshed:::ask(worker, function(...) .libPaths(character()), list())
-      cowshed:::listen(worker)
-      worker
-    }))))
-  })
-  expect_ended_well(ended)
 })

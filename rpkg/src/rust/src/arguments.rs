@@ -1,5 +1,6 @@
 //! R's arguments, checked: a wrong one is an error of class `cowshed_error_argument` that names it.
 
+use cowshed_altrep::core::Name;
 use cowshed_altrep::verbs::bad_argument;
 use cowshed_altrep::{R, Result, Sexp};
 
@@ -31,4 +32,24 @@ pub(crate) fn whole(r: R, name: &str, x: Sexp) -> Result<usize> {
 pub(crate) fn name(r: R, argument: &str, x: Sexp) -> Result<String> {
     let text = x.text(r)?.filter(|text| !text.is_empty());
     text.ok_or_else(|| bad_argument(format!("`{argument}` must be one id or name, as a string, not {}", x.shown(r))))
+}
+
+/// A variable's name within its namespace.
+pub(crate) struct Variable {
+    namespace: String,
+    name: String,
+}
+
+impl Variable {
+    /// Of two strings.
+    pub(crate) fn of(r: R, namespace: Sexp, name: Sexp) -> Result<Variable> {
+        let text =
+            |x: Sexp| x.text(r)?.ok_or_else(|| bad_argument(format!("a name must be a string, not {}", x.shown(r))));
+        Ok(Variable { namespace: text(namespace)?, name: text(name)? })
+    }
+
+    /// As the store takes it.
+    pub(crate) fn name(&self) -> Name<'_> {
+        Name { namespace: &self.namespace, name: &self.name }
+    }
 }

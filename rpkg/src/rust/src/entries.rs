@@ -7,9 +7,9 @@ use cowshed_altrep::core::Flags;
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, memory, proxies, slices};
+use cowshed_altrep::{door, memory, named, proxies, slices};
 
-use crate::arguments::{count, flag, name, whole};
+use crate::arguments::{Variable, count, flag, name, whole};
 use crate::report;
 
 /// R's table of entry points.
@@ -168,6 +168,37 @@ entries! {
     has_memory(id) |r: R| r.logical(memory::has(r, &name(r, "id", id)?)?);
 
     memory_size(id) |r: R| r.number(memory::size(r, &name(r, "id", id)?)?);
+
+    holds_environments(x) |r: R| named::holds_environments(r, x).and_then(|holds| r.logical(holds));
+
+    settle(x) |r: R| named::settle(r, x).map(|()| Sexp::null());
+
+    check_views(x) |r: R| named::check(r, x).map(|()| Sexp::null());
+
+    check_free(namespace, name) |r: R| named::check_free(r, Variable::of(r, namespace, name)?.name()).map(|()| Sexp::null());
+
+    register(namespace, name, about, value) |r: R| {
+        named::register(r, Variable::of(r, namespace, name)?.name(), about, value)?;
+        Ok(Sexp::null())
+    };
+
+    card(namespace, name) |r: R| named::card(r, Variable::of(r, namespace, name)?.name());
+
+    has_card(namespace, name) |r: R| r.logical(named::has_card(r, Variable::of(r, namespace, name)?.name())?);
+
+    release(namespace, name, own) |r: R| {
+        let own = flag(r, "own", own)? == Some(true);
+        r.logical(named::release(r, Variable::of(r, namespace, name)?.name(), own)?)
+    };
+
+    owns(namespace, name) |r: R| r.logical(named::owns(r, Variable::of(r, namespace, name)?.name())?);
+
+    card_key(namespace, name) |r: R| r.string(&named::key(r, Variable::of(r, namespace, name)?.name())?);
+
+    release_all() |_: R| {
+        named::release_all();
+        Ok(Sexp::null())
+    };
 
     last_index() |r: R| r.number(memory::last_index());
 
