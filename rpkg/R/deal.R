@@ -9,10 +9,13 @@
 
 # `job`: what travels, as a list; `items`: the elements, if each piece brings its own. list(values =, failures =, warnings =, drawn =).
 deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence) {
+  # What is sent is held here until all is done: no reference has to wait for those who do not come.
+  old <- options(cowshed.grace = 0)
+  on.exit(options(old))
   id <- basename(tempfile("job"))
   board <- share(c(n, numeric(engine$slots)), copyOnWrite = FALSE, minLength = 1)
   job$board <- board
-  bytes <- without_grace(as_bytes(job))
+  bytes <- as_bytes(job)
   has_job <- logical(engine$slots)
   works <- rep(TRUE, engine$slots)
   running <- vector("list", engine$slots)
@@ -100,7 +103,7 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
     # Only its name: who still has it writes into memory that nobody reads.
     freeSharedMemory(data_id(board))
     progress$end(ended)
-  })
+  }, add = TRUE, after = FALSE)
   hand_out()
   while (any(lengths(running) > 0L)) {
     for (answer in collect(engine, progress$every)) take_in(answer)
@@ -123,13 +126,6 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
 reply_of <- function(value) {
   if (is.raw(value)) return(unserialize(value))
   fail("worker", paste0("a worker could not take the work: ", paste(trimws(as.character(value)), collapse = " ")))
-}
-
-# Whoever sends holds what is referred to: nothing has to wait for those who do not come.
-without_grace <- function(code) {
-  old <- options(cowshed.grace = 0)
-  on.exit(options(old))
-  code
 }
 
 first_line <- function(text) substr(strsplit(paste0(text, "\n"), "[\n.]")[[1L]][[1L]], 1L, 200L)

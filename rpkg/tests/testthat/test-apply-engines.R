@@ -94,13 +94,13 @@ test_that("progress goes to progressr if it listens, and adds up", {
       amounts <<- 0
       withCallingHandlers(code, progression = function(p) if (p$type == "update") amounts <<- amounts + p$amount)
     }
-    count(progressr::with_progress(memLapply(1:30, function(i) Sys.sleep(0.01), CLUSTER = cl), handlers = list(), enable = TRUE))
+    count(progressr::with_progress(memLapply(1:30, function(i) Sys.sleep(0.01), CLUSTER = cl), handlers = progressr::handler_void(), enable = TRUE))
     expect_equal(amounts, 30)
     count(memLapply(1:30, function(i) i, CLUSTER = cl))
     expect_equal(amounts, 0)
     old <- options(cowshed.progress = FALSE)
     on.exit(options(old))
-    count(progressr::with_progress(memLapply(1:3, identity, CLUSTER = cl), handlers = list(), enable = TRUE))
+    count(progressr::with_progress(memLapply(1:3, identity, CLUSTER = cl), handlers = progressr::handler_void(), enable = TRUE))
     expect_equal(amounts, 0)
   })
 })
