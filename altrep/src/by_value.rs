@@ -28,7 +28,7 @@ pub(crate) enum By {
     Measure,
 }
 
-/// What becomes of the bytes, as the package's R code numbers it.
+/// What becomes of the bytes, as the package's R code numbers it. (4 is `Sent`, by a function that sends one message a call.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Sent,
@@ -108,7 +108,7 @@ pub(crate) fn now(r: R) -> Result<By> {
 }
 
 fn judge(r: R) -> Result<(Use, Message)> {
-    let Some(judge) = JUDGE.get() else { return Ok((Use::Sent, Message::begin())) };
+    let Some(judge) = JUDGE.get() else { return Ok((Use::Sent, Message::begin(false))) };
     // SAFETY: a call preserved for good. The frame is on R's stack, or is the global environment: it stays.
     let frame = call(r, || unsafe { sys::Rf_eval(judge.frame, sys::R_BaseEnv) })?;
     if let Some(answer) = ANSWER.get().filter(|_| judge.last.get() == frame) {
@@ -122,13 +122,13 @@ fn judge(r: R) -> Result<(Use, Message)> {
         }
     })?;
     let used = match verdict {
-        Some(0) => Use::Sent,
+        Some(0 | 4) => Use::Sent,
         Some(1) => Use::Kept,
         Some(2) => Use::Hashed,
         Some(3) => Use::Measured,
         _ => return Err(Failure::new("internal", "cowshed has a bug: it cannot tell what is being serialized")),
     };
-    let answer = (used, Message::begin());
+    let answer = (used, Message::begin(verdict == Some(4)));
     // The global environment is no frame of one call.
     // SAFETY: constants of R's.
     if frame != unsafe { sys::R_GlobalEnv } {

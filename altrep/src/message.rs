@@ -2,7 +2,8 @@
 //!
 //! - Those to one segment have one ticket between them. A segment has room for 64, and each costs a lock of its file on either side; a list of
 //!   ten thousand vectors, on an R that has no lazy lists, is ten thousand references.
-//! - The same place in a segment twice may be two messages that one C function sends: the second has a ticket of its own.
+//! - The same place in a segment twice may be two messages that one C function sends: the second has a ticket of its own. Not so where the function is
+//!   known to send one, as R's `serialize()`.
 //! - Each is counted in its segment, with what it saved: the one that needs the lock, by it, and the others later (`core/src/store/sent.rs`).
 //! - Where they arrive, their views have one keeper, as those of any list.
 
@@ -18,7 +19,11 @@ use crate::weak::Weak;
 
 /// One serialization, of those of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Message(u64);
+pub(crate) struct Message {
+    number: u64,
+    /// Whether it is known to be one, whatever is in it.
+    one: bool,
+}
 
 thread_local! {
     static NUMBER: Cell<u64> = const { Cell::new(0) };
@@ -41,21 +46,21 @@ struct Handed {
 
 impl Message {
     /// Another one than all before.
-    pub(crate) fn begin() -> Message {
+    pub(crate) fn begin(one: bool) -> Message {
         NUMBER.set(NUMBER.get() + 1);
-        Message(NUMBER.get())
+        Message { number: NUMBER.get(), one }
     }
 
     /// The ticket of a reference to this node, which saves so many bytes; `None` if nobody could attach it, and it must travel by value.
     pub(crate) fn ticket(self, r: R, store: Store, segment: &Segment, node: u32, saved: u64) -> Option<Ticket> {
         let (id, node) = (segment.id(), node as usize);
         let (known, first) = SENT.with_borrow_mut(|sent| {
-            let first = sent.message != self.0;
+            let first = sent.message != self.number;
             if first {
-                *sent = Sent { message: self.0, segments: HashMap::new() };
+                *sent = Sent { message: self.number, segments: HashMap::new() };
             }
             let known = sent.segments.get_mut(&id);
-            (known.and_then(|handed| handed.nodes.insert(node).then_some(handed.ticket)), first)
+            (known.and_then(|handed| (handed.nodes.insert(node) || self.one).then_some(handed.ticket)), first)
         });
         if known.is_some() {
             store.note_sent(segment, saved);
@@ -69,7 +74,7 @@ impl Message {
         }
         let handed = Handed { ticket, nodes: [node].into_iter().collect() };
         SENT.with_borrow_mut(|sent| {
-            if sent.message == self.0 {
+            if sent.message == self.number {
                 sent.segments.insert(id, handed);
             }
         });

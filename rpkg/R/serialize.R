@@ -69,6 +69,7 @@ sent <- 0L
 kept <- 1L
 hashed <- 2L
 measured <- 3L
+sent_as_one <- 4L
 
 # The library calls the first for every shared vector it writes, and the second when the frame is another one than before.
 #
@@ -123,7 +124,8 @@ use_of_serialize <- function(n) {
   connection <- sys.frame(n)$connection
   if (!is.null(connection) && !inherits(connection, c("sockconn", "fifo", "rawConnection"))) return(kept)
   use <- caller_use(n, uses_as_caller_of_serialize)
-  if (is.null(use)) sent else use
+  # One message a call: what is in it twice is no second one.
+  if (is.null(use)) sent_as_one else use
 }
 
 # Frame n is saveRDS()'s. callr sends with it.

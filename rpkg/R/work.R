@@ -24,14 +24,18 @@ run_piece <- function(id, bytes, slot, from, to, items = NULL) {
 
 as_bytes <- function(x) serialize(x, NULL, xdr = FALSE)
 
+# The bytes that sending would take, or the error that it would be. Nobody will attach what is in them.
+tried <- function(x) {
+  old <- options(cowshed.grace = 0)
+  on.exit(options(old))
+  tryCatch(length(as_bytes(x)), error = identity)
+}
+
 # A value that cannot be sent is a failure of its element.
 without_unsendable <- function(reply, from) {
   for (k in seq_along(reply$values)) {
-    error <- tryCatch({
-      as_bytes(reply$values[[k]])
-      NULL
-    }, error = identity)
-    if (!is.null(error)) {
+    error <- tried(reply$values[[k]])
+    if (inherits(error, "error")) {
       reply$failures[[length(reply$failures) + 1L]] <- list(index = from + k - 1, condition = simple_error(error), calls = character())
       reply$values[k] <- list(NULL)
     }
@@ -147,8 +151,8 @@ calls_within <- function(calls) {
 
 # A condition may have captured anything; a large one is reduced to what it says.
 light <- function(condition) {
-  size <- tryCatch(length(as_bytes(condition)), error = function(e) Inf)
-  if (size <= 1e5) condition else simple_error(condition)
+  size <- tried(condition)
+  if (is.numeric(size) && size <= 1e5) condition else simple_error(condition)
 }
 
 simple_error <- function(condition) structure(class = class(condition), list(message = conditionMessage(condition), call = NULL))
