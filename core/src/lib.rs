@@ -34,6 +34,7 @@ mod lock;
 mod machine;
 mod open;
 mod segment;
+mod sockets;
 mod store;
 mod sys;
 
@@ -48,6 +49,7 @@ pub use id::{SegmentId, Ticket};
 pub use machine::Machine;
 pub use open::{Opener, open};
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, bytes_over, when_cut};
+pub use sockets::send_at_once;
 pub use store::{
     About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,
     usual_store_path, when_full,

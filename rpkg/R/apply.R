@@ -237,11 +237,9 @@ share_all <- function(f, vars, x, items, globals) {
   all <- if (has_own_environment(f)) share_now(all) else share_large(all)
   if (is.list(items)) items <- share_large(items)
   globals <- share_large(globals)
-  size <- sum(vapply(c(all, items, globals), shared_size, 0))
+  size <- 8 * sum(vapply(list(all[-1L], if (is.list(items)) items, globals), large_elements, 0))
   list(globals = globals, FUN = all$FUN, X = all$X, VARS = all[-(1:2)], items = items, size = size)
 }
-
-shared_size <- function(x) if (is.shared(x)) 8 * elements_in(x, Inf) else 0
 
 # Whether it was made in a call of another function.
 has_own_environment <- function(f) {

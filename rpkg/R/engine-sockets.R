@@ -82,10 +82,10 @@ greet <- function(workers) {
   workers
 }
 
-# Says so and hears: FALSE, or `died`, if the worker is gone.
+# Says so and hears: FALSE, or `died`, if the worker is gone. In one write: of several small ones TCP holds the last back.
 tell <- function(worker, message) {
   tryCatch({
-    serialize(message, worker$con, xdr = worker$xdr)
+    writeBin(serialize(message, NULL, xdr = worker$xdr), worker$con)
     TRUE
   }, error = function(e) FALSE)
 }

@@ -53,11 +53,16 @@ hello <- eval(quote(function(libraries) {
     .libPaths(c(libraries, .libPaths()))
     loadNamespace("cowshed")
   }
-  list(pid = Sys.getpid(), place = getNamespace("cowshed")$where_am_i())
+  getNamespace("cowshed")$ready_to_work()
 }), baseenv())
 
 # Calls a function of this package there.
 delegate <- eval(quote(function(call, ...) getNamespace("cowshed")[[call]](...)), baseenv())
+
+ready_to_work <- function() {
+  .Call(cs_send_at_once)
+  list(pid = Sys.getpid(), place = where_am_i())
+}
 
 # The machine, and the processes that a pid can mean.
 where_am_i <- function() {

@@ -240,6 +240,9 @@ are_large <- function(values) {
   large
 }
 
+# Elements of the large ones.
+large_elements <- function(values) sum(vapply(values[are_large(values)], elements_in, 0, Inf))
+
 # Elements from which on an object is sent as a reference.
 large_length <- 2048
 

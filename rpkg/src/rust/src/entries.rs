@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 
 use cowshed_altrep::boundary::guard;
-use cowshed_altrep::core::Flags;
+use cowshed_altrep::core::{self, Flags};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
@@ -95,6 +95,8 @@ entries! {
     rows(x, rows, first, count, old) |r: R| {
         slices::rows(r, x, whole(r, "rows", rows)?, whole(r, "first", first)?, whole(r, "count", count)?, old)
     };
+
+    send_at_once() |r: R| r.number(core::send_at_once() as f64);
 
     is_altrep(x) |r: R| r.logical(x.is_altrep());
 
