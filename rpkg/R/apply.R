@@ -168,6 +168,7 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
   call <- sys.call(-1L)
   check_room(wish$out, n, what)
   if (n == 0) return(finished(wish, list(), names))
+  if (is.null(cluster)) cluster <- getOption("cowshed.cluster", "psock")
   engine <- engine_for(cluster, wish$most, n)
   before <- current_seed()
   # Workers of a cluster that was passed in have what its owner gave them.

@@ -14,7 +14,6 @@ dismiss <- function(engine, size) UseMethod("dismiss")
 
 # The engine for what the user gave as CLUSTER: `most` slots, or as many as is usual, and no more than `tasks`.
 engine_for <- function(cluster, most, tasks) {
-  if (is.null(cluster)) cluster <- getOption("cowshed.cluster", "psock")
   if (inherits(cluster, "cluster")) return(given_cluster(cluster, min(most, tasks, length(cluster))))
   if (!is.character(cluster) || length(cluster) != 1L || !cluster %in% c("psock", "fork", "future", "mirai")) {
     refuse(paste0(

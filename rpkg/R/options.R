@@ -7,6 +7,8 @@
 #' | `cowshed.store` | memory (`/dev/shm`) | the directory, an absolute path, in which shared objects are; on a disk for objects larger than memory, or where `/dev/shm` is small |
 #' | `cowshed.maxStore` | no limit | bytes that the shared objects of this user may have in all, as far as this process may add to them |
 #' | `cowshed.grace` | 300 | seconds that a reference which was sent keeps an object that nobody holds any more |
+#' | `cowshed.cluster` | `"psock"` | where [memApply()] and [memLapply()] compute if they are not told: what their argument `CLUSTER` can be |
+#' | `cowshed.progress` | `TRUE` | whether these show their progress, through \pkg{progressr} or \pkg{cli} |
 #' | `cowshed.serialize` | `"auto"` | `"reference"` or `"value"`: see [withSharedSerialization()] |
 #' | `cowshed.copyOnWrite`, `cowshed.sharedSubset`, `cowshed.sharedCopy`, `cowshed.sharedAttributes`, `cowshed.mustWork`, `cowshed.minLength` | | the defaults of [share()]'s arguments: see [sharedObjectPkgOptions()] |
 #'
