@@ -44,6 +44,8 @@ need_build_tools() {
   have xz || missing+=(xz-utils)
   have nm || missing+=(binutils)
   [ ${#missing[@]} -eq 0 ] || apt_install "building" "${missing[@]}"
+  # One of R's recommended packages, which Debian has apart.
+  need_r_packages codetools
   need_rust
 }
 

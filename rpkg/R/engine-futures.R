@@ -11,7 +11,7 @@ future_engine <- function(most, tasks) {
 
 mirai_engine <- function(most, tasks) {
   needs_package("mirai")
-  workers <- mirai::status()$connections
+  workers <- of_mirai("status")()$connections
   if (!is.numeric(workers) || workers < 1) refuse("CLUSTER = \"mirai\" needs daemons: call mirai::daemons(n) first")
   passing_engine("cowshed_mirais", min(most, workers, tasks))
 }
@@ -20,6 +20,9 @@ passing_engine <- function(class, slots) {
   engine <- list2env(list(slots = slots, tasks = vector("list", slots), keeps = FALSE), parent = emptyenv())
   structure(engine, class = c(class, "cowshed_passing"))
 }
+
+# mirai is no part of Debian, so it is not among the packages that ours suggests.
+of_mirai <- function(name) getExportedValue("mirai", name)
 
 post.cowshed_futures <- function(engine, slot, call, ...) {
   arguments <- list(call, ...)
@@ -32,7 +35,7 @@ post.cowshed_futures <- function(engine, slot, call, ...) {
 }
 
 post.cowshed_mirais <- function(engine, slot, call, ...) {
-  engine$tasks[[slot]] <- mirai::mirai(do.call(hello_and, arguments, quote = TRUE), hello_and = hello_and, arguments = with_libraries(list(call, ...)))
+  engine$tasks[[slot]] <- of_mirai("mirai")(do.call(hello_and, arguments, quote = TRUE), hello_and = hello_and, arguments = with_libraries(list(call, ...)))
 }
 
 with_libraries <- function(arguments) c(list(.libPaths()), arguments)
@@ -64,7 +67,7 @@ collect.cowshed_passing <- function(engine, seconds) {
 
 is_over <- function(task) {
   if (inherits(task, "error")) return(TRUE)
-  if (inherits(task, "mirai")) !mirai::unresolved(task) else tryCatch(future::resolved(task), FutureError = function(e) TRUE)
+  if (inherits(task, "mirai")) !of_mirai("unresolved")(task) else tryCatch(future::resolved(task), FutureError = function(e) TRUE)
 }
 
 # What a task gave: its value, or that its worker died.
@@ -72,8 +75,8 @@ outcome <- function(task) {
   if (inherits(task, "error")) return(list(died = conditionMessage(task)))
   if (inherits(task, "mirai")) {
     value <- task$data
-    if (mirai::is_mirai_error(value)) return(list(value = as.character(value)))
-    if (mirai::is_error_value(value)) return(list(died = paste("mirai's error", unclass(value))))
+    if (of_mirai("is_mirai_error")(value)) return(list(value = as.character(value)))
+    if (of_mirai("is_error_value")(value)) return(list(died = paste("mirai's error", unclass(value))))
     return(list(value = value))
   }
   tryCatch(list(value = future::value(task)), FutureError = function(e) list(died = conditionMessage(e)), error = function(e) list(value = conditionMessage(e)))
@@ -82,7 +85,7 @@ outcome <- function(task) {
 revive.cowshed_passing <- function(engine, slot) TRUE
 
 halt.cowshed_passing <- function(engine, slots, is_within) {
-  if (inherits(engine, "cowshed_mirais")) for (slot in slots) if (!is.null(engine$tasks[[slot]])) mirai::stop_mirai(engine$tasks[[slot]])
+  if (inherits(engine, "cowshed_mirais")) for (slot in slots) if (!is.null(engine$tasks[[slot]])) of_mirai("stop_mirai")(engine$tasks[[slot]])
   until <- Sys.time() + 10
   while (any(lengths(engine$tasks[slots]) > 0L) && Sys.time() < until) {
     discard(collect(engine, 0.2))
