@@ -56,7 +56,8 @@
 #' @param chunk Elements that a worker gets at a time; `NULL` for many at first and fewer towards the end.
 #' @return A list with a value for each row, column or element, in order, and with their names; with `out`, that, invisibly.
 #' @section Errors: `cowshed_error_task` and `cowshed_error_worker` as said above; `cowshed_error_argument` if an argument is wrong, `cowshed_error_gone` if
-#'   a name was not registered, `cowshed_error_full` if the store has no room for `X`. After each of them the store is as before.
+#'   a name was not registered, `cowshed_error_full` if the store has no room for `X`. After each of them the store is as before. (What workers still have of a few megabytes
+#'   that were shared for the call goes with R's next collection there.)
 #' @seealso [registerVariables()], [share()]
 #' @examples
 #' X <- matrix(rnorm(1e4), 100, dimnames = list(NULL, paste0("g", 1:100)))
@@ -178,7 +179,8 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
   on.exit({
     shared <- job <- NULL
     # What was shared is given back now, and not when R happens to collect; where it is little, what a quick collection finds.
-    if (size > 0) gc(full = size >= 2^24)
+    if (size > 0) gc(full = size >= 2^22)
+    part(engine)
   })
   job <- list(
     FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",

@@ -98,3 +98,4 @@ halt.cowshed_passing <- function(engine, slots, is_within) {
 }
 
 dismiss.cowshed_passing <- function(engine, size) invisible()
+part.cowshed_passing <- function(engine) invisible()

@@ -69,6 +69,7 @@ worker_of <- function(node) {
 
 # All of them at once: each may have to load the package.
 greet <- function(workers) {
+  .Call(cs_send_at_once)
   for (worker in workers) ask(worker, hello, list(.libPaths()))
   for (worker in workers) {
     answer <- listen(worker)
@@ -173,9 +174,8 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
 }
 
 dismiss.cowshed_sockets <- function(engine, size) {
-  for (worker in engine$workers) {
-    # Nobody waits for our own.
-    if (ask(worker, delegate, list("forget_job", if (engine$type == "given") size else max(size, 1)))) worker$owed <- worker$owed + 1L
-  }
-  if (engine$type == "given") for (worker in engine$workers) settle(worker)
+  for (worker in engine$workers) if (ask(worker, delegate, list("forget_job", size))) worker$owed <- worker$owed + 1L
 }
+
+# Nobody waits for our own.
+part.cowshed_sockets <- function(engine) if (engine$type == "given") for (worker in engine$workers) settle(worker)

@@ -5,12 +5,14 @@
 # - revive(engine, slot): after a death; whether the slot works again
 # - halt(engine, slots, is_within): stops what runs there, and nobody wants any more; is_within(slot): whether it can be interrupted now
 # - dismiss(engine, size): all is answered; `size`: bytes of shared objects that the workers have to let go of
+# - part(engine): the call is over: nothing is owed any more
 
 post <- function(engine, slot, call, ...) UseMethod("post")
 collect <- function(engine, seconds) UseMethod("collect")
 revive <- function(engine, slot) UseMethod("revive")
 halt <- function(engine, slots, is_within) UseMethod("halt")
 dismiss <- function(engine, size) UseMethod("dismiss")
+part <- function(engine) UseMethod("part")
 
 # The engine for what the user gave as CLUSTER: `most` slots, or as many as is usual, and no more than `tasks`.
 engine_for <- function(cluster, most, tasks) {

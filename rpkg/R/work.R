@@ -18,7 +18,7 @@ run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   reply <- work_through(job, slot, from, to, items)
   # Where there is no room they travel as they are.
   reply$values <- tryCatch(share_large(reply$values), cowshed_error_full = function(e) reply$values)
-  doing$has_shared <- isTRUE(doing$has_shared) || any(are_large(reply$values))
+  doing$garbage <- sum(doing$garbage, 8 * large_elements(reply$values))
   tryCatch(as_bytes(reply), error = function(e) as_bytes(without_unsendable(reply, from)))
 }
 
@@ -52,11 +52,15 @@ open_job <- function(id, bytes) {
   doing$job
 }
 
-# `size`: bytes that it brought along, in shared memory. They, and results that were shared, are given back now.
+# `size`: bytes that it brought along, in shared memory. A collection takes longer than a small job, so they are given back, with the results that were
+# shared, when they are worth it.
 forget_job <- function(size) {
-  collects <- size > 0 || isTRUE(doing$has_shared)
-  rm(list = ls(doing), envir = doing)
-  if (collects) gc()
+  doing$id <- doing$job <- NULL
+  doing$garbage <- sum(doing$garbage, size)
+  if (doing$garbage >= 2^22) {
+    doing$garbage <- 0
+    gc()
+  }
   invisible()
 }
 

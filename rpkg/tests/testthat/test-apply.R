@@ -201,15 +201,21 @@ test_that("a cluster is left as it was: no variable, no attached package, its ra
 
 test_that("nothing remains in the store", {
   with_new_store({
-    x <- matrix(rnorm(1e5), 100)
+    x <- matrix(rnorm(1e6), 1000)
     # Not made here: what functions capture is shared where it is, and stays so.
     repeated <- eval(quote(function(v) rep(v, 100)), globalenv())
     failing <- eval(quote(function(v, y) stop("no")), globalenv())
+    failing_not <- eval(quote(function(v) sum(v)), globalenv())
     big <- memApply(x, 2, repeated, CLUSTER = workers)
     expect_gt(nrow(listSharedObjects()), 0)
     big <- NULL
-    try(memApply(x, 2, failing, VARS = list(y = rnorm(1e4)), CLUSTER = workers), silent = TRUE)
+    try(memApply(x, 2, failing, VARS = list(y = rnorm(1e6)), CLUSTER = workers), silent = TRUE)
     gc()
+    expect_identical(nrow(listSharedObjects()), 0L)
+    # Of little, the workers let go when R collects there.
+    memApply(x[, 1:5], 2, failing_not, CLUSTER = workers)
+    gc()
+    parallel::clusterCall(workers, gc)
     expect_identical(nrow(listSharedObjects()), 0L)
   })
 })
