@@ -3,7 +3,8 @@
 # - A worker waits for list(type = "EXEC", data = list(fun, args, return, tag)) and answers with a list that has `value`. We say that ourselves:
 #   parallel has no function that waits for any worker, for some time, and goes on when one of them dies.
 # - A worker that dies closes its socket: that is readable then, and to read it is an error.
-# - A worker is an environment: `con`, `xdr`, `pid`, `place`, and `owed`, the answers it will send that nobody wants.
+# - A worker is an environment: `con`, `xdr`, `pid`, `place`, whether it is `ours`, and `owed`, the answers it will send that nobody wants.
+# - While something is written or read it is `amid`: if that is interrupted, what is left in the connection is part of a message, and the worker is lost.
 
 own <- new.env(parent = emptyenv())
 
@@ -34,6 +35,7 @@ own_cluster <- function(type, slots) {
 memStopCluster <- function() {
   mine <- identical(own$pid, Sys.getpid())
   for (worker in unlist(own$workers)) {
+    if (mine && worker$amid) give_up(worker)
     if (mine) tell(worker, list(type = "DONE", data = NULL, tag = NULL))
     disconnect(worker)
   }
@@ -47,7 +49,7 @@ start_workers <- function(type, n) {
   on.exit(if (is.na(before)) Sys.unsetenv("R_LIBS") else Sys.setenv(R_LIBS = before))
   Sys.setenv(R_LIBS = paste(.libPaths(), collapse = .Platform$path.sep))
   nodes <- if (type == "fork") parallel::makeForkCluster(n) else parallel::makePSOCKcluster(n, useXDR = FALSE)
-  greet(lapply(nodes, worker_of))
+  greet(lapply(nodes, worker_of, ours = TRUE))
 }
 
 given_cluster <- function(cluster, slots) {
@@ -55,7 +57,7 @@ given_cluster <- function(cluster, slots) {
   if (!all(vapply(nodes, inherits, TRUE, c("SOCKnode", "SOCK0node")))) {
     refuse("`CLUSTER` must be a cluster that parallel::makeCluster() made with type \"PSOCK\" or \"FORK\"; other types are not supported")
   }
-  sockets_engine(greet(lapply(nodes, worker_of)), "given")
+  sockets_engine(greet(lapply(nodes, worker_of, ours = FALSE)), "given")
 }
 
 sockets_engine <- function(workers, type) {
@@ -63,8 +65,8 @@ sockets_engine <- function(workers, type) {
   structure(engine, class = "cowshed_sockets")
 }
 
-worker_of <- function(node) {
-  list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), owed = 0L), parent = emptyenv())
+worker_of <- function(node, ours) {
+  list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), ours = ours, owed = 0L, amid = FALSE), parent = emptyenv())
 }
 
 # All of them at once: each may have to load the package.
@@ -85,20 +87,31 @@ greet <- function(workers) {
 
 # Says so and hears: FALSE, or `died`, if the worker is gone. In one write: of several small ones TCP holds the last back.
 tell <- function(worker, message) {
-  tryCatch({
-    writeBin(serialize(message, NULL, xdr = worker$xdr), worker$con)
+  bytes <- serialize(message, NULL, xdr = worker$xdr)
+  worker$amid <- TRUE
+  told <- tryCatch({
+    writeBin(bytes, worker$con)
     TRUE
   }, error = function(e) FALSE)
+  worker$amid <- FALSE
+  told
 }
 
 ask <- function(worker, f, arguments) tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = NULL), tag = NULL))
 
 listen <- function(worker) {
-  tryCatch(list(value = unserialize(worker$con)$value), error = function(e) list(died = conditionMessage(e)))
+  worker$amid <- TRUE
+  heard <- tryCatch(list(value = unserialize(worker$con)$value), error = function(e) list(died = conditionMessage(e)))
+  worker$amid <- FALSE
+  heard
 }
 
 # Hears what is owed. Whether the worker is there and has nothing more to say.
 settle <- function(worker) {
+  if (worker$amid) {
+    give_up(worker)
+    return(FALSE)
+  }
   while (worker$owed > 0L) {
     if (!is.null(listen(worker)$died)) {
       disconnect(worker)
@@ -111,12 +124,18 @@ settle <- function(worker) {
   silent
 }
 
+# It reads the end of the connection, and ends; one of ours that is busy is ended.
+give_up <- function(worker) {
+  if (worker$ours) tools::pskill(worker$pid, tools::SIGKILL)
+  disconnect(worker)
+}
+
 disconnect <- function(worker) tryCatch(close(worker$con), error = function(e) NULL)
 
 post.cowshed_sockets <- function(engine, slot, call, ...) {
+  engine$busy[[slot]] <- TRUE
   # A death is found out when the answer is waited for.
   ask(engine$workers[[slot]], delegate, list(call, ...))
-  engine$busy[[slot]] <- TRUE
 }
 
 collect.cowshed_sockets <- function(engine, seconds) {
@@ -149,6 +168,11 @@ forget_worker <- function(engine, slot) {
 
 halt.cowshed_sockets <- function(engine, slots, is_within) {
   local <- where_am_i()
+  for (slot in slots) {
+    if (!engine$workers[[slot]]$amid) next
+    give_up(engine$workers[[slot]])
+    engine$busy[[slot]] <- FALSE
+  }
   hear <- function(seconds) {
     until <- Sys.time() + seconds
     while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) discard(collect(engine, left))
@@ -166,7 +190,7 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
       message("waiting for a worker (process ", worker$pid, ") to end what it is doing; interrupt again to leave it alone")
       hear(Inf)
     } else {
-      tools::pskill(worker$pid, tools::SIGKILL)
+      give_up(worker)
       forget_worker(engine, slot)
       engine$busy[[slot]] <- FALSE
     }
@@ -174,7 +198,9 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
 }
 
 dismiss.cowshed_sockets <- function(engine, size) {
-  for (worker in engine$workers) if (ask(worker, delegate, list("forget_job", size))) worker$owed <- worker$owed + 1L
+  for (worker in engine$workers) {
+    if (!worker$amid && ask(worker, delegate, list("forget_job", size))) worker$owed <- worker$owed + 1L
+  }
 }
 
 # Nobody waits for our own.

@@ -175,3 +175,39 @@ test_that("a master that is killed leaves no worker and nothing in the store", {
     expect_clean_store()
   })
 })
+
+test_that("an interrupt amid a message loses the worker, and no later call waits for it", {
+  for (given in c(FALSE, TRUE)) {
+    ended <- run_r({
+      library(cowshed)
+      cl <- if (given) parallel::makePSOCKcluster(2)
+      memLapply(1:2, identity, CLUSTER = cl, MAX.CORES = 2)
+      ns <- asNamespace("cowshed")
+      workers <- if (given) NULL else get("own", ns)$workers$psock
+      # What an interrupt in the middle of a write leaves behind.
+      half <- function(worker) {
+        worker$amid <- TRUE
+        bytes <- serialize(list(type = "EXEC", data = rnorm(1e5), tag = NULL), NULL, xdr = worker$xdr)
+        writeBin(bytes[1:1000], worker$con)
+      }
+      if (given) {
+        engine <- ns$engine_for(cl, NULL, 2)
+        half(engine$workers[[1]])
+        engine$busy[[1]] <- TRUE
+        ended <- function(engine) {
+          halt(engine, 1L, function(slot) TRUE)
+          dismiss(engine, 0)
+          part(engine)
+        }
+        environment(ended) <- ns
+        ended(engine)
+        answer(tryCatch(memLapply(1:2, identity, CLUSTER = cl), cowshed_error_worker = function(e) "gone"))
+      } else {
+        half(workers[[1]])
+        answer(unlist(memLapply(1:4, identity, MAX.CORES = 2)))
+      }
+    }, given = given, timeout = 30)
+    expect_ended_well(ended)
+    expect_identical(ended$answer, if (given) "gone" else 1:4)
+  }
+})
