@@ -35,7 +35,8 @@ post.cowshed_futures <- function(engine, slot, call, ...) {
 }
 
 post.cowshed_mirais <- function(engine, slot, call, ...) {
-  engine$tasks[[slot]] <- of_mirai("mirai")(do.call(hello_and, arguments, quote = TRUE), hello_and = hello_and, arguments = with_libraries(list(call, ...)))
+  arguments <- with_libraries(list(call, ...))
+  engine$tasks[[slot]] <- of_mirai("mirai")(do.call(hello_and, arguments, quote = TRUE), hello_and = hello_and, arguments = arguments)
 }
 
 with_libraries <- function(arguments) c(list(.libPaths()), arguments)
@@ -92,7 +93,7 @@ halt.cowshed_passing <- function(engine, slots, is_within) {
     late <- engine$tasks[slots]
     # future can stop a task since 1.49.
     if (inherits(engine, "cowshed_futures") && "cancel" %in% getNamespaceExports("future")) {
-      for (task in late[lengths(late) > 0L]) if (!inherits(task, "error")) future::cancel(task, interrupt = TRUE)
+      for (task in late[lengths(late) > 0L]) if (!inherits(task, "error")) getExportedValue("future", "cancel")(task, interrupt = TRUE)
     }
   }
 }
