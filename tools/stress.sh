@@ -27,7 +27,7 @@ each_of() {
 stress_short() {
   local checks=(stress_valgrind)
   if have_nightly; then
-    checks+=(sanitize 'fuzz 200000 segment' 'fuzz 50000 ledger_and_control')
+    checks+=(sanitize 'fuzz 200000 segment' 'fuzz 50000 ledger_and_control' 'fuzz 50000 card')
   else
     echo "AddressSanitizer and fuzzing: skipped, there is no nightly toolchain" >&2
   fi
