@@ -301,7 +301,13 @@ fn card(name: Name<'_>, about: &[u8], value: &[u8]) -> Vec<u8> {
 
 fn seeds() -> Vec<Vec<u8>> {
     let good = card(NAME, b"about", b"value");
-    let cards = [good.clone(), card(NAME, b"", b""), card(OTHER, b"", &[255; 300]), good[..FIXED].to_vec(), good[..20].to_vec()];
+    let cards = [
+        good.clone(),
+        card(NAME, b"", b""),
+        card(OTHER, b"", &[255; 300]),
+        good[..FIXED].to_vec(),
+        good[..20].to_vec(),
+    ];
     let walks = [[1, 2, 5, 1, 3], [2, 1, 3, 10, 1], [4, 1, 6, 2, 4], [5, 1, 18, 5, 6], [3, 1, 2, 2, 1]];
     let mut seeds = Vec::new();
     for (i, card) in cards.iter().enumerate() {
