@@ -72,7 +72,9 @@ at_some_port <- function(make) {
   }
   if (is.null(ports)) nodes <- tryCatch(make(), error = identity)
   if (inherits(nodes, "error")) {
-    fail("worker", paste0("workers could not be started (", conditionMessage(nodes), "); try again, or pass a cluster that parallel::makeCluster() made as CLUSTER"))
+    fail("worker", paste0(
+      "workers could not be started (", conditionMessage(nodes), "); try again, or pass a cluster that parallel::makeCluster() made as CLUSTER"
+    ))
   }
   nodes
 }

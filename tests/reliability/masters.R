@@ -1,10 +1,11 @@
 # What the masters of applies.R do, until they are killed or told to end: jobs of memApply() and memLapply(), and named variables. As a program,
 # Rscript masters.R FILE, it is one that is an R of its own, with the plan in the file.
 #
-# - A plan is a list: `role`, `dir` (the round's), `store`, `grace`, `seed`, `engine` (psock, fork: workers of cowshed's own; given psock, given fork: a cluster),
-#   `job` (what it does most of the time).
+# - A plan is a list: `role`, `dir` (the round's), `store`, `grace`, `seed`, `engine` (psock, fork: workers of cowshed's own; given psock, given
+#   fork: a cluster), `job` (what it does most of the time).
 # - A worker that is known to work has a file `worker-PID`.
-# - Whatever must not happen is a line in `wrong-ROLE`. `counts-ROLE`: what was done, by name; `errors-ROLE`: the errors that may happen when workers are killed.
+# - Whatever must not happen is a line in `wrong-ROLE`. `counts-ROLE`: what was done, by name; `errors-ROLE`: the errors that may happen when workers
+#   are killed.
 
 if (!exists("wait_until")) source("tests/reliability/actors.R")
 
@@ -21,18 +22,23 @@ at_work <- function() {
   Sys.sleep(0.002)
 }
 
-# Each gives what it must: TRUE, or what is wrong. `...`: CLUSTER and MAX.CORES.
+# Each: whether it gives what it must. `...`: CLUSTER, MAX.CORES, and VARS, which has at_work() as `work`.
 jobs <- list(
-  "columns" = function(...) identical(memApply(matrix_of_all, 2, function(v, work) { work(); sum(v) }, VARS = list(work = at_work), ...), as.list(colSums(matrix_of_all))),
-  "rows" = function(...) identical(memApply(wide, 1, function(v, work) { work(); v[c(1, 500)] }, VARS = list(work = at_work), ...), lapply(1:40, function(i) wide[i, c(1, 500)])),
+  "columns" = function(...) {
+    identical(memApply(matrix_of_all, 2, function(v, work) { work(); sum(v) }, ...), as.list(colSums(matrix_of_all)))
+  },
+  "rows" = function(...) {
+    identical(memApply(wide, 1, function(v, work) { work(); v[c(1, 500)] }, ...), lapply(1:40, function(i) wide[i, c(1, 500)]))
+  },
   "large results" = function(...) {
-    values <- memApply(matrix_of_all, 2, function(v, work) { work(); -v }, VARS = list(work = at_work), ...)
+    values <- memApply(matrix_of_all, 2, function(v, work) { work(); -v }, ...)
     keep_results(values)
     are_negatives(values)
   },
   "large elements" = function(...) {
     items <- lapply(1:16, function(i) i + seq_len(5000))
-    identical(memLapply(items, function(v, work) { work(); list(first = v[[1]], all = rev(v)) }, VARS = list(work = at_work), ...), lapply(items, function(v) list(first = v[[1]], all = rev(v))))
+    values <- memLapply(items, function(v, work) { work(); list(first = v[[1]], all = rev(v)) }, ...)
+    identical(values, lapply(items, function(v) list(first = v[[1]], all = rev(v))))
   },
   "captured" = function(...) {
     big <- matrix_of_all[, 1:4]
@@ -41,33 +47,34 @@ jobs <- list(
   },
   "out" = function(...) {
     out <- share(numeric(24), copyOnWrite = FALSE)
-    memApply(matrix_of_all, 2, function(v, work) { work(); sum(v) }, VARS = list(work = at_work), out = out, ...)
+    memApply(matrix_of_all, 2, function(v, work) { work(); sum(v) }, out = out, ...)
     identical(out[1:24], colSums(matrix_of_all))
   },
   "out, a matrix" = function(...) {
     out <- share(matrix(0, 3000, 24), copyOnWrite = FALSE)
-    memApply(matrix_of_all, 2, function(v, work) { work(); -v }, VARS = list(work = at_work), out = out, ...)
+    memApply(matrix_of_all, 2, function(v, work) { work(); -v }, out = out, ...)
     identical(out[, ], -matrix_of_all)
   },
   "random numbers" = function(...) {
     set.seed(7)
-    identical(memLapply(1:20, function(i, work) { work(); stats::rnorm(3) }, VARS = list(work = at_work), ...), me$drawn)
+    identical(memLapply(1:20, function(i, work) { work(); stats::rnorm(3) }, ...), me$drawn)
   },
   "an error" = function(...) {
-    e <- tryCatch(memLapply(1:20, function(i, work) { work(); if (i %in% c(7, 15)) stop("no ", i) else i }, VARS = list(work = at_work), ...), cowshed_error_task = identity)
+    e <- tryCatch(memLapply(1:20, function(i, work) { work(); if (i %in% c(7, 15)) stop("no ", i) else i }, ...), cowshed_error_task = identity)
     if (of_dead_workers(e)) stop(e)
     inherits(e, "cowshed_error_task") && e$index == 7
   },
   "errors collected" = function(...) {
-    values <- suppressWarnings(memLapply(1:20, function(i, work) { work(); if (i %in% c(7, 15)) stop("no ", i) else i }, errors = "collect", VARS = list(work = at_work), ...))
+    f <- function(i, work) { work(); if (i %in% c(7, 15)) stop("no ", i) else i }
+    values <- suppressWarnings(memLapply(1:20, f, errors = "collect", ...))
     died <- vapply(values, of_dead_workers, NA)
     if (any(died)) stop(values[died][[1L]])
     identical(values[-c(7, 15)], as.list(1:20)[-c(7, 15)]) && values[[7]]$index == 7 && values[[15]]$index == 15
   },
-  "a long element" = function(...) identical(memLapply(1:4, function(i, work) { work(); Sys.sleep(0.1); i }, VARS = list(work = at_work), ...), as.list(1:4)),
+  "a long element" = function(...) identical(memLapply(1:4, function(i, work) { work(); Sys.sleep(0.1); i }, ...), as.list(1:4)),
   "a named matrix" = function(...) {
     name <- paste0("own-", me$role)
-    identical(memApply(name, 2, function(v, work) { work(); v[[1]] }, NAMESPACE = "applies", VARS = list(work = at_work), ...), as.list(matrix_of_all[1, ]))
+    identical(memApply(name, 2, function(v, work) { work(); v[[1]] }, NAMESPACE = "applies", ...), as.list(matrix_of_all[1, ]))
   },
   "names" = function(...) {
     for (i in 1:20) names_op()
@@ -120,7 +127,7 @@ drop_cluster <- function() {
 }
 
 do_job <- function(name) {
-  right <- jobs[[name]](CLUSTER = if (name != "names") cluster_now(), MAX.CORES = 2)
+  right <- jobs[[name]](CLUSTER = if (name != "names") cluster_now(), MAX.CORES = 2, VARS = if (name != "captured") list(work = at_work))
   if (!isTRUE(right)) wrong("wrong result of ", name, " with ", me$engine)
   count("results")
   for (values in me$kept) if (!is.null(values) && !are_negatives(values)) wrong("a result that was kept has changed")
