@@ -9,7 +9,7 @@
 #   breaks a law is left in target/fuzz/findings-TARGET.
 # - It needs a nightly toolchain, for AddressSanitizer and the counters; not cargo-fuzz, though its layout is kept.
 
-fuzz_targets=(segment ledger_and_control text reference)
+fuzz_targets=(segment ledger_and_control card text reference)
 
 fuzz() {
   local work=run executions=10000000
@@ -95,6 +95,7 @@ fuzz_run() {
 fuzz_longest() {
   case $1 in
     segment | ledger_and_control) echo 4096 ;;
+    card) echo 1024 ;;
     *) echo 512 ;;
   esac
 }

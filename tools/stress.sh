@@ -2,17 +2,17 @@
 #
 #   ./dev stress               all of it: hours
 #   ./dev stress short         what CI runs of it beside ./dev test: minutes
-#   ./dev stress PART [HOW]    kills, faults, storm, loop, model, valgrind
+#   ./dev stress PART [HOW]    kills, applies, faults, storm, loop, model, valgrind
 
 stress() {
   local part=${1:-all}
   [ $# -eq 0 ] || shift
   need_build_tools
   case $part in
-    kills | faults | storm | loop | model | valgrind) "stress_$part" "$@" ;;
+    kills | applies | faults | storm | loop | model | valgrind) "stress_$part" "$@" ;;
     short) stress_short ;;
-    all) each_of stress_kills stress_faults stress_storm stress_loop stress_model 'stress_valgrind all' 'fuzz 10000000' sanitize ;;
-    *) die "no part '$part'; there are: kills faults storm loop model valgrind short" ;;
+    all) each_of stress_kills stress_applies stress_faults stress_storm stress_loop stress_model 'stress_valgrind all' 'fuzz 10000000' sanitize ;;
+    *) die "no part '$part'; there are: kills applies faults storm loop model valgrind short" ;;
   esac
 }
 
@@ -27,7 +27,7 @@ each_of() {
 stress_short() {
   local checks=(stress_valgrind)
   if have_nightly; then
-    checks+=(sanitize 'fuzz 200000 segment' 'fuzz 50000 ledger_and_control')
+    checks+=(sanitize 'fuzz 200000 segment' 'fuzz 50000 ledger_and_control' 'fuzz 50000 card')
   else
     echo "AddressSanitizer and fuzzing: skipped, there is no nightly toolchain" >&2
   fi
@@ -61,6 +61,13 @@ stress_kills() {
   step kills "SIGKILL, ${1:-1000} rounds" Rscript --vanilla tests/reliability/kills.R "${1:-1000}" "${2:-1}" && tail -n 40 "$logs/kills.log"
 }
 
+# stress_applies [ROUNDS [SEED]]: the same, and interrupts, amid memApply(), memLapply() and named variables.
+stress_applies() {
+  need_build_tools
+  install_package || return
+  step applies "Kills amid memApply(), ${1:-300} rounds" Rscript --vanilla tests/reliability/applies.R "${1:-300}" "${2:-1}" && tail -n 40 "$logs/applies.log"
+}
+
 # stress_storm [PROCESSESxSEGMENTSxSECONDS]: many processes at the same segments.
 stress_storm() {
   local size=${1:-64x1000x60}
@@ -70,8 +77,8 @@ stress_storm() {
 
 # The R tests that share, read and change in their own process, which is the one that valgrind sees.
 valgrind_files=(
-  aliases attributes base-operations closures environments flags gctorture inspect language lists matrix memory names options
-  properties s4 serialize share sharedobject strategies strings subset subset-window tables types waiting write-through c-api door-r
+  aliases attributes base-operations closures environments flags gctorture inspect language lists matrix memory named names options
+  properties s4 serialize share sharedobject slices strategies strings subset subset-window tables types waiting write-through c-api door-r
 )
 
 # stress_valgrind [all | NAME...]: of tests/reliability/valgrind-NAME.R and the tests above, all or some; without any, the script of all hooks.

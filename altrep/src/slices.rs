@@ -37,15 +37,12 @@ pub fn slice(r: R, x: Sexp, start: usize, len: usize, names: Sexp, old: Sexp) ->
 }
 
 /// The rows from `first` on, `count` of them, of a matrix of `rows` rows, each as a column of the result, which is treated as that of [`slice()`].
-/// NULL too for a matrix whose elements lie nowhere in memory.
 ///
 /// # Errors
 /// Those of [`slice()`].
 pub fn rows(r: R, x: Sexp, rows: usize, first: usize, count: usize, old: Sexp) -> Result<Sexp> {
     by_element!(x.kind(), E => {
-        // SAFETY: a vector; expands nothing.
-        let data = unsafe { sys::DATAPTR_OR_NULL(x.0) }.cast::<<E as Element>::C>();
-        if data.is_null() || rows == 0 {
+        if rows == 0 {
             return Ok(Sexp::null());
         }
         let columns = x.len(r)? / rows;
@@ -54,6 +51,8 @@ pub fn rows(r: R, x: Sexp, rows: usize, first: usize, count: usize, old: Sexp) -
             return Err(outside());
         }
         let to = room::<E>(r, columns * count, old)?;
+        // SAFETY: a vector of this type. One whose elements lie nowhere, such as 1:9, has them from now on; an ALTREP's method may raise an error.
+        let data = call(r, || unsafe { sys::DATAPTR_RO(x.0) })?.cast::<<E as Element>::C>();
         // SAFETY: of this type, and plain.
         let out = unsafe { E::data(to.0) };
         let line = LINE / size_of::<<E as Element>::C>();

@@ -3,16 +3,22 @@
 # - A worker waits for list(type = "EXEC", data = list(fun, args, return, tag)) and answers with a list that has `value`. We say that ourselves:
 #   parallel has no function that waits for any worker, for some time, and goes on when one of them dies.
 # - A worker that dies closes its socket: that is readable then, and to read it is an error.
-# - A worker is an environment: `con`, `xdr`, `pid`, `place`, whether it is `ours`, and `owed`, the answers it will send that nobody wants.
-# - While something is written or read it is `amid`: if that is interrupted, what is left in the connection is part of a message, and the worker is lost.
+# - Every question has a number, its tag, which comes back with the answer. An interrupt can hit between the two; the answer that comes later is to
+#   nothing that anybody asks then, and is passed over. One amid a message spoils the connection, and the worker is given up. (suspendInterrupts() does
+#   not keep it away: R waits for sockets with interrupts allowed.)
+# - A worker is an environment: `con`, NULL once it was closed, `xdr`, `ours`: whether it is of no cluster that was passed in, `pid`, `place`, `asked`, the
+#   number of the last question, and `owes`: whether its answer is still to come.
 
 own <- new.env(parent = emptyenv())
+
+questions <- new.env(parent = emptyenv())
+questions$last <- 0
 
 own_cluster <- function(type, slots) {
   # A forked child has copies of its parent's connections: the workers are not its own.
   if (!identical(own$pid, Sys.getpid())) own$workers <- list()
   own$pid <- Sys.getpid()
-  idle <- Filter(settle, own$workers[[type]])
+  idle <- Filter(function(worker) settle(worker, 2) || end_worker(worker), own$workers[[type]])
   missing <- slots - length(idle)
   own$workers[[type]] <- c(idle, if (missing > 0L) start_workers(type, missing))
   if (is.null(own$at_exit)) {
@@ -35,7 +41,6 @@ own_cluster <- function(type, slots) {
 memStopCluster <- function() {
   mine <- identical(own$pid, Sys.getpid())
   for (worker in unlist(own$workers)) {
-    if (mine && worker$amid) give_up(worker)
     if (mine) tell(worker, list(type = "DONE", data = NULL, tag = NULL))
     disconnect(worker)
   }
@@ -48,11 +53,34 @@ start_workers <- function(type, n) {
   before <- Sys.getenv("R_LIBS", NA)
   on.exit(if (is.na(before)) Sys.unsetenv("R_LIBS") else Sys.setenv(R_LIBS = before))
   Sys.setenv(R_LIBS = paste(.libPaths(), collapse = .Platform$path.sep))
-  nodes <- if (type == "fork") parallel::makeForkCluster(n) else parallel::makePSOCKcluster(n, useXDR = FALSE)
-  greet(lapply(nodes, worker_of, ours = TRUE))
+  nodes <- at_some_port(function(...) if (type == "fork") parallel::makeForkCluster(n, ...) else parallel::makePSOCKcluster(n, useXDR = FALSE, ...))
+  workers <- lapply(nodes, worker_of, ours = TRUE)
+  greeted <- FALSE
+  on.exit(if (!greeted) lapply(workers, disconnect), add = TRUE)
+  greet(workers)
+  greeted <- TRUE
+  workers
+}
+
+# Workers come to a port that R drew when `parallel` was loaded, in forks the same: while another process waits for its own there, it is not to be had.
+at_some_port <- function(make) {
+  ports <- if (is.na(suppressWarnings(as.integer(Sys.getenv("R_PARALLEL_PORT", "none"))))) 11000L + (Sys.getpid() + 37L * 0:19) %% 1000L
+  nodes <- NULL
+  for (port in ports) {
+    nodes <- tryCatch(make(port = port), error = identity)
+    if (!inherits(nodes, "error") || !grepl(port, conditionMessage(nodes))) break
+  }
+  if (is.null(ports)) nodes <- tryCatch(make(), error = identity)
+  if (inherits(nodes, "error")) {
+    fail("worker", paste0(
+      "workers could not be started (", conditionMessage(nodes), "); try again, or pass a cluster that parallel::makeCluster() made as CLUSTER"
+    ))
+  }
+  nodes
 }
 
 given_cluster <- function(cluster, slots) {
+  if (length(cluster) == 0L) refuse("`CLUSTER` has no workers")
   nodes <- unclass(cluster)[seq_len(slots)]
   if (!all(vapply(nodes, inherits, TRUE, c("SOCKnode", "SOCK0node")))) {
     refuse("`CLUSTER` must be a cluster that parallel::makeCluster() made with type \"PSOCK\" or \"FORK\"; other types are not supported")
@@ -65,8 +93,10 @@ sockets_engine <- function(workers, type) {
   structure(engine, class = "cowshed_sockets")
 }
 
+is_ours <- function(engine) inherits(engine, "cowshed_sockets") && engine$type != "given"
+
 worker_of <- function(node, ours) {
-  list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), ours = ours, owed = 0L, amid = FALSE), parent = emptyenv())
+  list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), ours = ours, asked = 0, owes = FALSE), parent = emptyenv())
 }
 
 # All of them at once: each may have to load the package.
@@ -75,77 +105,113 @@ greet <- function(workers) {
   for (worker in workers) ask(worker, hello, list(.libPaths()))
   for (worker in workers) {
     answer <- listen(worker)
+    if (!is.null(answer$died)) {
+      fail("worker", paste0("a worker of the cluster cannot be used: it is gone: ", answer$died, "; make a new cluster, or leave CLUSTER out"))
+    }
     if (!is.list(answer$value)) {
-      for (other in workers) if (!identical(other, worker)) other$owed <- 1L
-      why <- if (is.null(answer$died)) trimws(as.character(answer$value)) else paste("it is gone:", answer$died)
-      fail("worker", paste0("a worker of the cluster cannot be used: ", why, "; install cowshed in a library that it has"))
+      fail("worker", paste0("a worker of the cluster cannot be used: ", trimws(as.character(answer$value)), "; install cowshed in a library that it has"))
     }
     list2env(answer$value, worker)
   }
   workers
 }
 
-# Says so and hears: FALSE, or `died`, if the worker is gone. In one write: of several small ones TCP holds the last back.
+# Says so: FALSE if the worker is gone. In one write: of several small ones TCP holds the last back.
 tell <- function(worker, message) {
-  bytes <- serialize(message, NULL, xdr = worker$xdr)
-  worker$amid <- TRUE
-  told <- tryCatch({
-    writeBin(bytes, worker$con)
+  ended <- FALSE
+  # Interrupted amid a message, the worker waits for the rest of it: nothing else can be said any more.
+  on.exit(if (!ended) give_up(worker))
+  said <- tryCatch({
+    writeBin(serialize(message, NULL, xdr = worker$xdr), worker$con)
     TRUE
   }, error = function(e) FALSE)
-  worker$amid <- FALSE
-  told
+  ended <- TRUE
+  said
 }
 
-ask <- function(worker, f, arguments) tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = NULL), tag = NULL))
-
-listen <- function(worker) {
-  worker$amid <- TRUE
-  heard <- tryCatch(list(value = unserialize(worker$con)$value), error = function(e) list(died = conditionMessage(e)))
-  worker$amid <- FALSE
-  heard
+ask <- function(worker, f, arguments) {
+  worker$asked <- questions$last <- questions$last + 1
+  worker$owes <- TRUE
+  tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = worker$asked), tag = NULL))
 }
 
-# Hears what is owed. Whether the worker is there and has nothing more to say.
-settle <- function(worker) {
-  if (worker$amid) {
-    give_up(worker)
-    return(FALSE)
-  }
-  while (worker$owed > 0L) {
-    if (!is.null(listen(worker)$died)) {
-      disconnect(worker)
-      return(FALSE)
+# The next message, which is there: as list(value =), or list(died = <why>); NULL if it answers an earlier question.
+take_answer <- function(worker) {
+  ended <- FALSE
+  on.exit(if (!ended) give_up(worker))
+  answer <- tryCatch({
+    message <- unserialize(worker$con)
+    if (identical(message$tag, worker$asked)) {
+      worker$owes <- FALSE
+      list(value = message$value)
+    } else {
+      discard(list(message))
+      NULL
     }
-    worker$owed <- worker$owed - 1L
+  }, error = function(e) list(died = conditionMessage(e)))
+  ended <- TRUE
+  answer
+}
+
+# Waits for the answer so long at most; NULL if it does not come.
+listen <- function(worker, seconds = Inf) {
+  until <- Sys.time() + seconds
+  repeat {
+    left <- if (seconds < Inf) max(0, as.numeric(until - Sys.time(), units = "secs"))
+    # It waits for less when a child ends.
+    there <- tryCatch(socketSelect(list(worker$con), FALSE, left), error = function(e) TRUE)
+    answer <- if (there) take_answer(worker)
+    if (!is.null(answer) || !there && Sys.time() >= until) return(answer)
   }
-  silent <- tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
-  if (!silent) disconnect(worker)
-  silent
 }
 
-# It reads the end of the connection, and ends; one of ours that is busy is ended.
-give_up <- function(worker) {
-  if (worker$ours) tools::pskill(worker$pid, tools::SIGKILL)
+# Hears what it owes. Whether the worker is there and has nothing more to say.
+settle <- function(worker, seconds = Inf) {
+  if (worker$owes && is.null(listen(worker, seconds)$value) && worker$owes) return(FALSE)
+  tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
+}
+
+# One of ours that is dead, or does what nobody waits for; FALSE.
+end_worker <- function(worker) {
+  # As long as it has not closed its socket the process is the one that it was.
+  if (worker$owes && !isTRUE(tryCatch(socketSelect(list(worker$con), FALSE, 0), error = function(e) TRUE))) tools::pskill(worker$pid, tools::SIGKILL)
   disconnect(worker)
+  FALSE
 }
 
-disconnect <- function(worker) tryCatch(close(worker$con), error = function(e) NULL)
+# The connections of a cluster that was passed in are its owner's.
+give_up <- function(worker) {
+  if (worker$ours) disconnect(worker) else if (identical(worker$place, where_am_i())) tools::pskill(worker$pid, tools::SIGKILL)
+}
+
+is_open <- function(worker) tryCatch(isOpen(worker$con), error = function(e) FALSE)
+
+# Once: to R a connection is its number, which the next one gets.
+disconnect <- function(worker) {
+  con <- worker$con
+  worker$con <- NULL
+  tryCatch(close(con), error = function(e) NULL)
+}
 
 post.cowshed_sockets <- function(engine, slot, call, ...) {
-  engine$busy[[slot]] <- TRUE
   # A death is found out when the answer is waited for.
+  engine$busy[[slot]] <- TRUE
   ask(engine$workers[[slot]], delegate, list(call, ...))
 }
 
 collect.cowshed_sockets <- function(engine, seconds) {
   slots <- which(engine$busy)
   if (length(slots) == 0L) return(list())
-  ready <- socketSelect(lapply(engine$workers[slots], function(worker) worker$con), FALSE, seconds)
-  lapply(slots[ready], function(slot) {
+  # What was closed amid a message says so when it is read.
+  closed <- !vapply(engine$workers[slots], is_open, TRUE)
+  ready <- if (any(closed)) closed else socketSelect(lapply(engine$workers[slots], function(worker) worker$con), FALSE, seconds)
+  answers <- lapply(slots[ready], function(slot) {
+    answer <- take_answer(engine$workers[[slot]])
+    if (is.null(answer)) return(NULL)
     engine$busy[[slot]] <- FALSE
-    c(list(slot = slot), listen(engine$workers[[slot]]))
+    c(list(slot = slot), answer)
   })
+  Filter(Negate(is.null), answers)
 }
 
 revive.cowshed_sockets <- function(engine, slot) {
@@ -159,7 +225,6 @@ revive.cowshed_sockets <- function(engine, slot) {
 
 forget_worker <- function(engine, slot) {
   gone <- engine$workers[[slot]]
-  # The connections of a cluster that was passed in are its owner's.
   if (engine$type != "given") {
     disconnect(gone)
     own$workers[[engine$type]] <- Filter(function(worker) !identical(worker, gone), own$workers[[engine$type]])
@@ -168,11 +233,6 @@ forget_worker <- function(engine, slot) {
 
 halt.cowshed_sockets <- function(engine, slots, is_within) {
   local <- where_am_i()
-  for (slot in slots) {
-    if (!engine$workers[[slot]]$amid) next
-    give_up(engine$workers[[slot]])
-    engine$busy[[slot]] <- FALSE
-  }
   hear <- function(seconds) {
     until <- Sys.time() + seconds
     while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) discard(collect(engine, left))
@@ -190,18 +250,14 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
       message("waiting for a worker (process ", worker$pid, ") to end what it is doing; interrupt again to leave it alone")
       hear(Inf)
     } else {
-      give_up(worker)
+      tools::pskill(worker$pid, tools::SIGKILL)
       forget_worker(engine, slot)
       engine$busy[[slot]] <- FALSE
     }
   }
 }
 
-dismiss.cowshed_sockets <- function(engine, size) {
-  for (worker in engine$workers) {
-    if (!worker$amid && ask(worker, delegate, list("forget_job", size))) worker$owed <- worker$owed + 1L
-  }
-}
+dismiss.cowshed_sockets <- function(engine, size) for (worker in engine$workers) ask(worker, delegate, list("forget_job", size))
 
 # Nobody waits for our own.
 part.cowshed_sockets <- function(engine) if (engine$type == "given") for (worker in engine$workers) settle(worker)

@@ -14,6 +14,7 @@
 # What a round does depends on SEED and its number alone (when it is killed does not): ROUNDS 1 with FIRST is one of them again.
 
 source("tests/reliability/actors.R")
+source("tests/reliability/rounds.R")
 arguments <- suppressWarnings(as.integer(commandArgs(TRUE)))
 rounds <- if (length(arguments) >= 1L) arguments[[1]] else 1000L
 seed <- if (length(arguments) >= 2L) arguments[[2]] else 1L
@@ -24,11 +25,6 @@ grace <- if (rounds > 100L) 10 else 5
 
 here <- normalizePath(".")
 base <- tempfile("cowshed-kills-", "/dev/shm")
-new_dir <- function(...) {
-  path <- file.path(base, ...)
-  dir.create(path, mode = "0700", recursive = TRUE)
-  path
-}
 Sys.umask("077")
 # This process forks all others, and holds nothing.
 options(cowshed.store = new_dir("none"))
@@ -38,71 +34,12 @@ library(cowshed)
 for (name in setdiff(ls(), "values")) if (is.function(get(name))) assign(name, compiler::cmpfun(get(name)))
 operations <- lapply(operations, compiler::cmpfun)
 
-# The store's files ---------------------------------------------------------------------------------------------------------------------
-
-files_of <- function(store, part) {
-  list.files(file.path(list.files(store, "^cowshed-", full.names = TRUE), part), all.files = TRUE, no.. = TRUE)
-}
-
-# Results -------------------------------------------------------------------------------------------------------------------------------
-
 failures <- c("leaked", "lost", "wrong", "hung", "died")
 log <- data.frame()
-problems <- character()
-
-note <- function(round, what, ...) {
-  text <- sprintf("round %d: %s: %s", round$number, what, paste0(...))
-  problems <<- c(problems, text)
-  cat(text, "\n")
-  round$failed <- unique(c(round$failed, what))
-}
-
-# Waits; what does not happen in time is a hang, of which it is shown where everybody is.
-expect_soon <- function(round, what, happened, seconds = 20) {
-  if (wait_until(happened, seconds)) return(TRUE)
-  note(round, "hung", what)
-  for (path in list.files(round$dir, "^wrong-", full.names = TRUE)) cat(readLines(path), sep = "\n")
-  for (pid in family(round)) {
-    cat("process", pid, ":", tryCatch(readLines(sprintf("/proc/%d/wchan", pid), warn = FALSE), error = function(e) "gone"), "\n")
-    if (nzchar(Sys.which("gdb"))) system(sprintf("timeout 20 gdb -p %d -batch -ex bt 2>/dev/null | grep '^#' | head -40", pid))
-  }
-  FALSE
-}
-
-# Processes -----------------------------------------------------------------------------------------------------------------------------
-
-# All that live of a round, forked children of actors too: they have its directory as theirs.
-family <- function(round) {
-  where <- Sys.readlink(paths <- Sys.glob("/proc/[0-9]*/cwd"))
-  pids <- as.integer(sub("^/proc/([0-9]+)/cwd$", "\\1", paths[where == round$dir]))
-  pids[vapply(pids, is_alive, NA)]
-}
-
-kill_hard <- function(pids) tools::pskill(pids, tools::SIGKILL)
-
-# An R of its own.
-start_r <- function(round, plan, name) {
-  file <- file.path(round$dir, paste0("plan-", name, ".rds"))
-  saveRDS(plan, file)
-  script <- sprintf("cd %s && echo $$ >spawned-%s && cd %s && exec Rscript --vanilla tests/reliability/actors.R %s", round$dir, name, here, file)
-  system2("sh", c("-c", shQuote(script)), wait = FALSE, stdout = file.path(round$dir, paste0("out-", name)), stderr = file.path(round$dir, paste0("out-", name)))
-  spawned <- file.path(round$dir, paste0("spawned-", name))
-  wait_until(function() file.exists(spawned) && file.size(spawned) > 1)
-  as.integer(readLines(spawned))
-}
 
 start_actor <- function(round, role) {
   plan <- round$plans[[role]]
   round$pids[[role]] <- if (round$origin[[role]] == "Rscript") start_r(round, plan, role) else fork(act(plan))
-}
-
-# A process that came after all others has one call, after which its store must be clean.
-run_newcomer <- function(round, store, call) {
-  pid <- if (call == "library") start_r(round, list(store = store, call = call), "newcomer") else fork({
-    setwd(round$dir)
-    newcomer(store, call)
-  })
-  if (!expect_soon(round, paste("a newcomer's", call), function() !is_alive(pid))) kill_hard(pid)
 }
 
 # Rounds --------------------------------------------------------------------------------------------------------------------------------
@@ -158,8 +95,6 @@ all_live <- function(round) {
   learn_pids(round)
   all(vapply(round$pids, is_alive, NA))
 }
-
-in_dir <- function(round, ...) file.path(round$dir, paste0(...))
 
 run_round <- function(round) {
   begun <- proc.time()[[3]]
@@ -254,10 +189,6 @@ run_round <- function(round) {
 # By itself. An R that quits ends those it has forked.
 may_end <- function(round, role) last_phase(round$dir, role) == "quit" || (round$origin[[role]] == "owner" && last_phase(round$dir, "owner") == "quit")
 wrongs <- function(round) length(list.files(round$dir, "^wrong-")) > 0L
-out_of <- function(round, role) {
-  out <- in_dir(round, "out-", role)
-  if (file.exists(out)) paste(utils::tail(readLines(out), 5), collapse = " | ") else ""
-}
 # A forked child whose parent was killed before anybody knew it: not worth waiting for longer than this.
 waited_enough <- function(round) {
   round$waited <- (if (is.null(round$waited)) 0L else round$waited) + 1L

@@ -176,38 +176,91 @@ test_that("a master that is killed leaves no worker and nothing in the store", {
   })
 })
 
-test_that("an interrupt amid a message loses the worker, and no later call waits for it", {
-  for (given in c(FALSE, TRUE)) {
+test_that("an answer to an earlier call is not taken for one to this", {
+  # An interrupt between a question and its answer, or a second one while the first is dealt with, left it to the next call.
+  late <- eval(quote(function(seconds) {
+    Sys.sleep(seconds)
+    serialize(list(values = list("of an earlier call"), to = 1, failures = list(), warnings = list(), drawn = FALSE), NULL)
+  }), globalenv())
+  question <- function(seconds) {
+    list(type = "EXEC", data = list(fun = late, args = list(seconds), return = TRUE, tag = NULL), tag = NULL)
+  }
+  ones <- function(...) memLapply(1:6, function(i) i, ..., MAX.CORES = 2)
+  cl <- parallel::makePSOCKcluster(2, timeout = 60)
+  on.exit(parallel::stopCluster(cl))
+  for (node in cl) serialize(question(0.3), node$con)
+  expect_identical(ones(CLUSTER = cl), as.list(1:6))
+  for (type in c("psock", "fork")) {
+    ones(CLUSTER = type)
+    for (worker in cowshed:::own$workers[[type]]) {
+      cowshed:::settle(worker)
+      serialize(question(0.3), worker$con)
+    }
+    expect_identical(ones(CLUSTER = type), as.list(1:6))
+    expect_identical(ones(CLUSTER = type), as.list(1:6))
+  }
+})
+
+test_that("a second interrupt, while the first is dealt with, leaves nothing that the next call meets", {
+  with_new_store({
     ended <- run_r({
       library(cowshed)
-      cl <- if (given) parallel::makePSOCKcluster(2)
-      memLapply(1:2, identity, CLUSTER = cl, MAX.CORES = 2)
-      ns <- asNamespace("cowshed")
-      workers <- if (given) NULL else get("own", ns)$workers$psock
-      # What an interrupt in the middle of a write leaves behind.
-      half <- function(worker) {
-        worker$amid <- TRUE
-        bytes <- serialize(list(type = "EXEC", data = rnorm(1e5), tag = NULL), NULL, xdr = worker$xdr)
-        writeBin(bytes[1:1000], worker$con)
-      }
-      if (given) {
-        engine <- ns$engine_for(cl, NULL, 2)
-        half(engine$workers[[1]])
-        engine$busy[[1]] <- TRUE
-        ended <- function(engine) {
-          halt(engine, 1L, function(slot) TRUE)
-          dismiss(engine, 0)
-          part(engine)
-        }
-        environment(ended) <- ns
-        ended(engine)
-        answer(tryCatch(memLapply(1:2, identity, CLUSTER = cl), cowshed_error_worker = function(e) "gone"))
-      } else {
-        half(workers[[1]])
-        answer(unlist(memLapply(1:4, identity, MAX.CORES = 2)))
-      }
-    }, given = given, timeout = 30)
+      memLapply(1:2, identity, MAX.CORES = 2)
+      system(sprintf("(sleep 0.7; kill -INT %1$d; sleep 0.1; kill -INT %1$d) &", Sys.getpid()))
+      how <- tryCatch(memLapply(1:8, function(i) Sys.sleep(40), MAX.CORES = 2), interrupt = function(e) "interrupted")
+      start <- Sys.time()
+      after <- memLapply(1:4, function(i) i, MAX.CORES = 2)
+      answer(list(how = how, after = after, took = as.numeric(Sys.time() - start, units = "secs")))
+    })
     expect_ended_well(ended)
-    expect_identical(ended$answer, if (given) "gone" else 1:4)
+    expect_identical(ended$answer$how, "interrupted")
+    expect_identical(ended$answer$after, as.list(1:4))
+    # Nobody waits for what was interrupted.
+    expect_lt(ended$answer$took, 20)
+    expect_clean_store()
+  })
+})
+
+test_that("workers are started whoever waits for others at the port that R has drawn", {
+  # Forks of one process have the same.
+  with_new_store({
+    ended <- run_r({
+      library(cowshed)
+      drawn <- parallel:::getClusterOption("port")
+      taken <- serverSocket(drawn)
+      answer(list(psock = memLapply(1:2, identity, MAX.CORES = 1), fork = memLapply(1:2, identity, CLUSTER = "fork", MAX.CORES = 1)))
+      close(taken)
+    })
+    expect_ended_well(ended)
+    expect_identical(ended$answer, list(psock = list(1L, 2L), fork = list(1L, 2L)))
+  })
+  make <- cowshed:::at_some_port
+  expect_identical(names(make(list)), "port")
+  expect_error(make(function(...) stop("no memory")), "workers could not be started \\(no memory\\)", class = "cowshed_error_worker")
+  before <- Sys.getenv("R_PARALLEL_PORT", NA)
+  on.exit(if (is.na(before)) Sys.unsetenv("R_PARALLEL_PORT") else Sys.setenv(R_PARALLEL_PORT = before))
+  Sys.setenv(R_PARALLEL_PORT = "13579")
+  expect_identical(make(list), list())
+})
+
+test_that("a worker that was disconnected has nothing to do with the connection that gets its number", {
+  # An R that waits for a half-made connection by the number of one that was closed ends at once: it was interrupted when a new worker was started.
+  memLapply(1:2, identity, CLUSTER = "fork", MAX.CORES = 1)
+  worker <- cowshed:::own$workers$fork[[1L]]
+  number <- as.integer(worker$con)
+  cowshed:::disconnect(worker)
+  others <- list()
+  on.exit(lapply(others, close))
+  repeat {
+    other <- textConnection("a line")
+    others <- c(others, list(other))
+    if (as.integer(other) >= number) break
   }
+  expect_identical(as.integer(other), number)
+  cowshed:::disconnect(worker)
+  expect_false(cowshed:::settle(worker))
+  expect_false(cowshed:::ask(worker, identity, list(1)))
+  expect_match(cowshed:::listen(worker)$died, ".")
+  expect_identical(readLines(other), "a line")
+  expect_identical(memLapply(1:2, identity, CLUSTER = "fork", MAX.CORES = 1), list(1L, 2L))
 })

@@ -249,3 +249,11 @@ test_that("two sessions with the same script and namespace do not meet", {
 })
 
 parallel::stopCluster(workers)
+
+test_that("rows of a matrix whose elements lie nowhere, as those of 1:n with dimensions", {
+  # They came as NULL: 1:n travels as it is, and has no memory to read.
+  x <- 1:1000
+  dim(x) <- c(10, 100)
+  expect_equal(memApply(x, 1, sum, MAX.CORES = 1), as.list(rowSums(x)))
+  expect_equal(memApply(x, 2, sum, MAX.CORES = 1), as.list(colSums(x)))
+})
