@@ -158,10 +158,10 @@ check_some <- function(name, value) {
   value
 }
 
-# Whether all columns are plain vectors of one type: then they are what as.matrix() would make of them.
+# Whether all columns are plain vectors of one type: then they are what as.matrix() would make of them. Raw ones become strings there.
 is_uniform <- function(x) {
   types <- vapply(x, function(column) if (is.object(column) || !is.null(dim(column))) "" else typeof(column), "")
-  length(unique(types)) <= 1L && all(types %in% ranks)
+  length(unique(types)) <= 1L && all(types %in% setdiff(ranks, "raw"))
 }
 
 apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, items = NULL) {
@@ -219,7 +219,7 @@ settle_failures <- function(done, what, names, call, errors) {
 
 task_error <- function(failure, what, names, call) {
   name <- if (!is.null(names)) names[[failure$index]]
-  message <- sprintf("%s %.0f%s: %s", what, failure$index, if (is.null(name)) "" else paste0(" (\"", name, "\")"), conditionMessage(failure$condition))
+  message <- sprintf("%s %.0f%s: %s", what, failure$index, if (is.null(name)) "" else paste0(" (\"", name, "\")"), said_by(failure$condition))
   if (length(failure$calls) > 0L) {
     message <- paste0(message, "\n  calls in the worker:\n", paste0("  ", format(paste0(seq_along(failure$calls), ":")), " ", failure$calls, collapse = "\n"))
   }

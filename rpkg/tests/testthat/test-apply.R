@@ -40,6 +40,8 @@ test_that("a large matrix gives the same, whole or shared before, and rows in bl
 test_that("what has no rows or no columns gives what there is", {
   expect_identical(on_workers(matrix(0, 5, 0), 2, sum), list())
   expect_identical(on_workers(matrix(0, 0, 3), 2, length), list(0L, 0L, 0L))
+  expect_identical(on_workers(matrix(0, 3, 0), 1, identity), list(numeric(), numeric(), numeric()))
+  expect_identical(on_workers(data.frame(a = 1:2)[, 0], 1, length), list(0L, 0L))
   expect_identical(memLapply(list(), sum), list())
   expect_identical(memLapply(setNames(list(), character()), sum), setNames(list(), character()))
 })
@@ -53,6 +55,35 @@ test_that("data frames: columns of one plain type as they are, others as as.matr
   }
   row.names(uniform) <- c("p", "q", "r")
   expect_identical(on_workers(uniform, 2, identity), apply_list(uniform, 2, identity))
+})
+
+# They gave NULL for each row or column.
+test_that("rows and columns of a matrix of lists, and of a data frame with a list in it", {
+  lists <- matrix(list(1, "a", NULL, 2, 3:4, mean), 2, dimnames = list(NULL, c("a", "b", "c")))
+  frame <- data.frame(a = 1:2, l = I(list(1, "x")))
+  for (x in list(lists, lists[, 1, drop = FALSE], frame)) {
+    for (margin in 1:2) expect_identical(on_workers(x, margin, identity), apply_list(x, margin, identity))
+  }
+})
+
+# Rows and columns had the class, which apply() does not give them.
+test_that("a matrix with a class, or other attributes, gives what apply() makes of it", {
+  numbers <- matrix(c(1, 2, 3, 4, 5, 6), 2)
+  things <- list(
+    structure(numbers, class = "Date"), structure(numbers, class = c("POSIXct", "POSIXt")), structure(numbers, class = "difftime", units = "secs"),
+    structure(factor(letters[1:6]), dim = 2:3), noquote(matrix(letters[1:6], 2)), ts(t(numbers), start = 2000), table(mtcars$cyl, mtcars$gear),
+    structure(numbers, class = "other", more = 1), structure(numbers, more = 1), share(structure(numbers, class = "Date"))
+  )
+  for (x in things) for (margin in 1:2) expect_identical(on_workers(x, margin, identity), apply_list(x, margin, identity), info = class(x)[1])
+})
+
+test_that("columns of data frames have names if the rows were given some, and no attributes", {
+  sorted <- data.frame(a = 1:3, b = 4:6)[c(3, 1), ]
+  labelled <- data.frame(a = 1:2, b = 3:4)
+  attr(labelled$a, "label") <- "first"
+  for (x in list(sorted, labelled, data.frame(a = as.raw(1:2)), share(sorted))) {
+    for (margin in 1:2) expect_identical(on_workers(x, margin, identity), apply_list(x, margin, identity))
+  }
 })
 
 test_that("sparse matrices are not made dense as a whole, and give what dense ones give", {
