@@ -11,7 +11,9 @@ own_cluster <- function(type, slots) {
   # A forked child has copies of its parent's connections: the workers are not its own.
   if (!identical(own$pid, Sys.getpid())) own$workers <- list()
   own$pid <- Sys.getpid()
-  idle <- Filter(settle, own$workers[[type]])
+  usable <- vapply(own$workers[[type]], settle, TRUE)
+  for (worker in own$workers[[type]][!usable]) disconnect(worker)
+  idle <- own$workers[[type]][usable]
   missing <- slots - length(idle)
   own$workers[[type]] <- c(idle, if (missing > 0L) start_workers(type, missing))
   if (is.null(own$at_exit)) {
@@ -99,15 +101,10 @@ listen <- function(worker) {
 # Hears what is owed. Whether the worker is there and has nothing more to say.
 settle <- function(worker) {
   while (worker$owed > 0L) {
-    if (!is.null(listen(worker)$died)) {
-      disconnect(worker)
-      return(FALSE)
-    }
+    if (!is.null(listen(worker)$died)) return(FALSE)
     worker$owed <- worker$owed - 1L
   }
-  silent <- tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
-  if (!silent) disconnect(worker)
-  silent
+  tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
 }
 
 disconnect <- function(worker) tryCatch(close(worker$con), error = function(e) NULL)
