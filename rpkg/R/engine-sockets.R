@@ -65,6 +65,8 @@ sockets_engine <- function(workers, type) {
   structure(engine, class = "cowshed_sockets")
 }
 
+is_ours <- function(engine) inherits(engine, "cowshed_sockets") && engine$type != "given"
+
 worker_of <- function(node) {
   list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), owed = 0L), parent = emptyenv())
 }

@@ -15,6 +15,10 @@ run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   # What it shares goes where the master's does.
   old <- options(job$options)
   on.exit(options(old))
+  if (length(job$globals$values) > 0L) {
+    unbind <- bind_globals(job$globals$values)
+    on.exit(unbind(), add = TRUE)
+  }
   reply <- work_through(job, slot, from, to, items)
   # Where there is no room they travel as they are.
   reply$values <- tryCatch(share_large(reply$values), cowshed_error_full = function(e) reply$values)
@@ -61,20 +65,28 @@ forget_job <- function(size) {
 }
 
 prepare_job <- function(job) {
+  if (!is.null(job$here)) be_at(job$here)
   for (package in job$packages) loadNamespace(package)
   for (package in job$globals$packages) suppressPackageStartupMessages(library(package, character.only = TRUE))
-  job$call <- caller_of(with_globals(job$FUN, job$globals$values), job$VARS)
+  job$call <- caller_of(job$FUN, job$VARS)
   job$streams <- if (!is.null(job$root)) new_streams(job$root)
   job
 }
 
+# Where the master is now; a directory that has gone is no matter of ours.
+be_at <- function(here) {
+  if (!is.null(here$directory) && !identical(getwd(), here$directory)) tryCatch(setwd(here$directory), error = function(e) NULL)
+  if (!identical(.libPaths(), here$libraries)) .libPaths(here$libraries)
+}
+
 # function(v) FUN(v, a = a, b = b), the names being those of VARS; tracebacks show it so.
+# Where it is made, R looks for methods as it does for lapply().
 caller_of <- function(f, vars) {
   mine <- utils::tail(make.unique(c(names(vars), "FUN", "v")), 2L)
   values <- c(vars, stats::setNames(list(f), mine[[1L]]))
   call <- as.call(c(list(as.name(mine[[1L]]), as.name(mine[[2L]])), stats::setNames(lapply(names(vars), as.name), names(vars))))
   caller <- eval(call("function", as.pairlist(stats::setNames(alist(v = ), mine[[2L]])), call))
-  environment(caller) <- list2env(values, parent = baseenv())
+  environment(caller) <- list2env(values, parent = .BaseNamespaceEnv)
   caller
 }
 

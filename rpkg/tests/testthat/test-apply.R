@@ -223,6 +223,83 @@ test_that("the workspace's variables and attached packages that FUN names reach 
   expect_match(ended$answer$given$message, "could not find function \"twice\"")
 })
 
+# All of these failed in the worker, or gave something else there.
+test_that("what FUN needs reaches workers of ours: through captured functions, VARS, arguments not yet evaluated, S3 methods, and if FUN changes it", {
+  ended <- run_r({
+    library(cowshed)
+    M <- function(...) memLapply(..., MAX.CORES = 2)
+    offset <- 10
+    weights <- c(1, 2, 3)
+    helper <- function(x) x + offset
+    through <- function(x, f) M(x, function(v) f(v))
+    plus <- function(x, by) M(x, function(v) v + by)
+    sums <- function(x, ...) M(x, function(v) sum(v, ...))
+    summary.mine <- function(object, ...) helper(unclass(object))
+    tools <- list(add = function(x) helper(x))
+    answer(list(
+      captured = through(1:2, function(x) helper(x)),
+      named = through(1:2, helper),
+      late = plus(1:2, offset * 2),
+      dots = sums(1:2, offset),
+      vars = M(1:2, function(x, f) f(x), VARS = list(f = function(z) helper(z))),
+      s3 = M(list(structure(1, class = "mine")), summary),
+      in_list = M(1:2, function(x) tools$add(x)),
+      changed = M(1:2, function(x) { weights[x] <- 0; sum(weights) }),
+      local = M(1:2, function(x) { offset <- x; offset }),
+      given = condition_of(plus2 <- (function(by, cl) memLapply(1:2, function(v) v + by, CLUSTER = cl))(offset, parallel::makePSOCKcluster(1))),
+      unused = (function(p) M(1:2, function(v) if (v > 5) p else v))(stop("not asked for")),
+      after = {
+        rm(summary.mine)
+        M(1:2, function(x) ls(globalenv(), all.names = TRUE), seed = FALSE)
+      }
+    ))
+  })
+  expect_ended_well(ended)
+  got <- ended$answer
+  for (name in c("captured", "named", "vars", "in_list")) expect_identical(got[[name]], list(11, 12), info = name)
+  expect_identical(got$dots, list(11, 12))
+  expect_identical(got$late, list(21, 22))
+  expect_identical(got$s3, list(11))
+  expect_identical(got$changed, list(5, 4))
+  expect_identical(got[c("local", "unused")], list(local = list(1L, 2L), unused = list(1L, 2L)))
+  expect_null(got$given)
+  expect_false(any(c("offset", "tools", "helper") %in% unlist(got$after)))
+  expect_identical(grep("incorrect context", ended$out, value = TRUE), character())
+})
+
+test_that("names that a function reads before it assigns them", {
+  reads <- cowshed:::read_first
+  expect_setequal(reads(function(a) { x[1] <- a; y <- 1; y + z }), c("x", "z"))
+  expect_setequal(reads(function(a, b = k) for (i in a) { k[i, ] <- i; s <- s + 1 }), c("k", "s"))
+  expect_setequal(reads(function(a) { if (a) u <- 1 else w <- 2; c(u, w) }), c("u", "w"))
+  expect_setequal(reads(function(a) { x$b[i]$c <- a; names(q) <- "n"; p <<- 1; f <- function(v) v + p2; quote(no) }), c("x", "i", "q", "p", "p2"))
+  expect_setequal(reads(function(a) { x <- a; x[2] <- 3; a$no; ~no; g(1)(x) }), character())
+})
+
+test_that("workers of ours follow the session's directory and libraries", {
+  ended <- run_r({
+    library(cowshed)
+    where <- function() unlist(memLapply(1, function(x) c(getwd(), .libPaths()[1]), MAX.CORES = 1))
+    where()
+    dir.create(in_scratch("lib"))
+    setwd(scratch_dir)
+    .libPaths(c(in_scratch("lib"), .libPaths()))
+    answer(list(where(), c(getwd(), .libPaths()[1])))
+  })
+  expect_ended_well(ended)
+  expect_identical(ended$answer[[1]], ended$answer[[2]])
+})
+
+test_that("what is written through is so in VARS, in an element, in what FUN captured", {
+  live <- share(numeric(5000), copyOnWrite = FALSE)
+  elements <- list(share(numeric(5000), copyOnWrite = FALSE), 2)
+  memLapply(1:2, function(i, w) { w[i] <- i; NULL }, VARS = list(w = live), CLUSTER = workers)
+  memLapply(3:4, function(i) { live[i] <- i; NULL }, CLUSTER = workers)
+  memLapply(elements, function(w) { w[1] <- 7; NULL }, CLUSTER = workers)
+  expect_identical(live[1:5], c(1, 2, 3, 4, 0))
+  expect_identical(elements[[1]][1], 7)
+})
+
 test_that("a cluster is left as it was: no variable, no attached package, its random numbers where they were", {
   parallel::clusterSetRNGStream(workers, 5)
   before <- parallel::clusterEvalQ(workers, list(ls(globalenv(), all.names = TRUE), search(), .Random.seed))
