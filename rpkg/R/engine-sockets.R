@@ -173,8 +173,8 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
 
 dismiss.cowshed_sockets <- function(engine, size) {
   for (worker in engine$workers) {
-    # Nobody waits for our own.
-    if (ask(worker, delegate, list("forget_job", if (engine$type == "given") size else max(size, 1)))) worker$owed <- worker$owed + 1L
+    if (ask(worker, delegate, list("forget_job", size))) worker$owed <- worker$owed + 1L
   }
+  # Nobody waits for our own.
   if (engine$type == "given") for (worker in engine$workers) settle(worker)
 }
