@@ -48,11 +48,35 @@ start_workers <- function(type, n) {
   before <- Sys.getenv("R_LIBS", NA)
   on.exit(if (is.na(before)) Sys.unsetenv("R_LIBS") else Sys.setenv(R_LIBS = before))
   Sys.setenv(R_LIBS = paste(.libPaths(), collapse = .Platform$path.sep))
-  nodes <- if (type == "fork") parallel::makeForkCluster(n) else parallel::makePSOCKcluster(n, useXDR = FALSE)
-  greet(lapply(nodes, worker_of))
+  workers <- lapply(connect(if (type == "fork") parallel::makeForkCluster else parallel::makePSOCKcluster, n), worker_of)
+  tryCatch(greet(workers), error = function(e) {
+    for (worker in workers) disconnect(worker)
+    stop(e)
+  })
+}
+
+# Another process may take the port after we have seen that it is free.
+connect <- function(make, n, attempts = 5L) {
+  tryCatch(make(n, port = free_port(), useXDR = FALSE), error = function(e) if (attempts > 1L) connect(make, n, attempts - 1L) else stop(e))
+}
+
+# A port that nobody listens at. parallel chooses one when it is loaded: all forked children would take the same.
+free_port <- function() {
+  fixed <- suppressWarnings(as.integer(Sys.getenv("R_PARALLEL_PORT")))
+  if (!is.na(fixed)) return(fixed)
+  first <- (31 * Sys.getpid() + floor(1e3 * as.numeric(Sys.time()))) %% 1000
+  for (port in 11000 + (first + 0:999) %% 1000) {
+    socket <- tryCatch(serverSocket(port), error = function(e) NULL)
+    if (!is.null(socket)) {
+      close(socket)
+      return(port)
+    }
+  }
+  fail("worker", "no port from 11000 to 11999 is free for workers to connect to; set the environment variable R_PARALLEL_PORT to one that is")
 }
 
 given_cluster <- function(cluster, slots) {
+  if (length(cluster) == 0L) refuse("`CLUSTER` has no workers")
   nodes <- unclass(cluster)[seq_len(slots)]
   if (!all(vapply(nodes, inherits, TRUE, c("SOCKnode", "SOCK0node")))) {
     refuse("`CLUSTER` must be a cluster that parallel::makeCluster() made with type \"PSOCK\" or \"FORK\"; other types are not supported")
@@ -71,18 +95,25 @@ worker_of <- function(node) {
   list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), owed = 0L), parent = emptyenv())
 }
 
-# All of them at once: each may have to load the package.
+# All of them at once: each may have to load the package. Whatever one says, the others are heard: nothing that was said to us is left for the next who
+# listens.
 greet <- function(workers) {
   for (worker in workers) ask(worker, hello, list(.libPaths()))
+  wrong <- NULL
   for (worker in workers) {
     answer <- listen(worker)
-    if (!is.list(answer$value)) {
-      for (other in workers) if (!identical(other, worker)) other$owed <- 1L
-      why <- if (is.null(answer$died)) trimws(as.character(answer$value)) else paste("it is gone:", answer$died)
-      fail("worker", paste0("a worker of the cluster cannot be used: ", why, "; install cowshed in a library that it has"))
+    if (is.list(answer$value) && identical(names(answer$value), c("pid", "place"))) {
+      list2env(answer$value, worker)
+    } else if (!is.null(answer$died)) {
+      wrong <- paste0("it is gone (", answer$died, "); make a new cluster, or leave CLUSTER out")
+    } else if (inherits(answer$value, "try-error")) {
+      wrong <- paste0(trimws(as.character(answer$value)), "; install cowshed in a library that it has")
+    } else {
+      listen(worker)
+      wrong <- "it was still busy with another call, the answer to which is lost now; collect such answers first"
     }
-    list2env(answer$value, worker)
   }
+  if (!is.null(wrong)) fail("worker", paste0("a worker of the cluster cannot be used: ", wrong))
   workers
 }
 
