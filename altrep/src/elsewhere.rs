@@ -55,10 +55,11 @@ impl Shareable<Session> for Elsewhere {
     }
 }
 
-/// Whether it is shared, as it was shared, and with the flags that are wanted now.
+/// Whether it is shared, as it was shared, and with the flags that are asked for now.
 fn is_as_wished(session: &Session, x: Sexp) -> bool {
     if let Some(vector) = Object::find(x.0) {
-        return vector.flags() == session.flags_for(vector.kind()) && vector.view().is_shared();
+        return session.are_as_asked(vector.flags(), vector.kind()) && vector.view().is_shared();
     }
-    Object::find_list(x.0).is_some_and(|list| list.flags() == session.options.flags && !lists::is_changed(list))
+    Object::find_list(x.0)
+        .is_some_and(|list| session.are_as_asked(list.flags(), sys::VECSXP) && !lists::is_changed(list))
 }

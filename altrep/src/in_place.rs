@@ -49,6 +49,10 @@ impl InPlace {
         }
     }
 
+    pub(crate) fn asked(&self) -> Flags {
+        self.asked
+    }
+
     pub(crate) fn is_lenient(&self) -> bool {
         self.lenient.get()
     }
@@ -151,11 +155,7 @@ impl Session {
     fn is_settled(&self, value: Sexp) -> bool {
         let Some(in_place) = self.environments() else { return false };
         Object::find(value.0).is_some_and(|object| {
-            let mut asked = in_place.asked;
-            asked.set(Flags::COPY_ON_WRITE, asked.contains(Flags::COPY_ON_WRITE) && object.kind() != sys::STRSXP);
-            in_place.any_store
-                && object.view().is_shared()
-                && (object.flags() ^ self.options.flags) & asked == Flags::empty()
+            in_place.any_store && object.view().is_shared() && self.are_as_asked(object.flags(), object.kind())
         })
     }
 

@@ -116,6 +116,13 @@ impl Session {
         if kind == sys::STRSXP { self.options.flags | Flags::COPY_ON_WRITE } else { self.options.flags }
     }
 
+    /// Whether flags of what is shared already are those that were asked for; what was left to the options does not change them.
+    pub(crate) fn are_as_asked(&self, flags: Flags, kind: sys::SexpType) -> bool {
+        let mut asked = self.environments.as_ref().map_or(Flags::all(), InPlace::asked);
+        asked.set(Flags::COPY_ON_WRITE, asked.contains(Flags::COPY_ON_WRITE) && kind != sys::STRSXP);
+        (flags ^ self.options.flags) & asked == Flags::empty()
+    }
+
     /// Runs `body`, which writes the parts of an object that opens them from their nodes: none may be in another segment.
     pub(crate) fn afresh<T>(&self, body: impl FnOnce() -> T) -> T {
         let before = self.afresh.replace(true);

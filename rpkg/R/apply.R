@@ -17,8 +17,13 @@
 #'   call ends with an error of class `cowshed_error_machine`.
 #'
 #'   `FUN` is sent with the variables of the functions that it was made in (which are shared where they are, see [share()]). Variables and functions of the workspace
-#'   that it names are sent along, and attached packages that it uses are attached there; not so with a cluster that was passed in, whose workers have what
-#'   [parallel::clusterExport()] and [parallel::clusterEvalQ()] gave them.
+#'   that it names are sent along, with what these functions name and all S3 methods of the workspace, and attached packages that it uses are attached there. So it is
+#'   for functions in `VARS`, and for those that `FUN` captured. What is only named in a string, as for [get()] and [do.call()], is not found.
+#'   Workers of our own work in the directory in which this process is, and look for packages where it does. None of this is so with a cluster that was passed
+#'   in, whose workers have what [parallel::clusterExport()] and [parallel::clusterEvalQ()] gave them.
+#'
+#'   What `FUN` assigns outside itself (`<<-`, [options()], the members of an environment) stays in the worker, apart from shared objects with
+#'   `copyOnWrite = FALSE`, which everybody sees.
 #'
 #' @section Errors in `FUN`: The call ends with an error of class `cowshed_error_task`, which names the first row, column or element that failed, with the calls
 #'   that led there in the worker. Its fields are `index`, `name`, `parent` (the condition that `FUN` gave) and `calls`. With `errors = "collect"` all others
@@ -159,10 +164,10 @@ check_some <- function(name, value) {
   value
 }
 
-# Whether all columns are plain vectors of one type: then they are what as.matrix() would make of them.
+# Whether all columns are plain vectors of one type: then they are what as.matrix() would make of them. Raw ones become strings there.
 is_uniform <- function(x) {
   types <- vapply(x, function(column) if (is.object(column) || !is.null(dim(column))) "" else typeof(column), "")
-  length(unique(types)) <= 1L && all(types %in% ranks)
+  length(unique(types)) <= 1L && all(types %in% setdiff(ranks, "raw"))
 }
 
 apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, items = NULL) {
@@ -173,7 +178,8 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
   engine <- engine_for(cluster, wish$most, n)
   before <- current_seed()
   # Workers of a cluster that was passed in have what its owner gave them.
-  globals <- if (!inherits(cluster, "cluster")) globals_of(wish$FUN)
+  functions <- c(list(wish$FUN), functions_in(wish$VARS))
+  globals <- if (inherits(cluster, "cluster")) keep_promises(functions) else globals_of(functions)
   shared <- share_all(wish$FUN, wish$VARS, X, items, globals$values)
   size <- shared$size
   on.exit({
@@ -183,7 +189,7 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
     part(engine)
   })
   job <- list(
-    FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",
+    here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths()), FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",
     size = shared$size, packages = packages_of(X), options = options()[c("cowshed.store", "cowshed.maxStore", "cowshed.grace")], globals = list(values = shared$globals, packages = globals$packages)
   )
   done <- deal(engine, job, n, shared$items, wish$chunk, progress_for(n, paste0(what, "s")))
@@ -222,7 +228,7 @@ settle_failures <- function(done, what, names, call, errors) {
 
 task_error <- function(failure, what, names, call) {
   name <- if (!is.null(names)) names[[failure$index]]
-  message <- sprintf("%s %.0f%s: %s", what, failure$index, if (is.null(name)) "" else paste0(" (\"", name, "\")"), conditionMessage(failure$condition))
+  message <- sprintf("%s %.0f%s: %s", what, failure$index, if (is.null(name)) "" else paste0(" (\"", name, "\")"), said_by(failure$condition))
   if (length(failure$calls) > 0L) {
     message <- paste0(message, "\n  calls in the worker:\n", paste0("  ", format(paste0(seq_along(failure$calls), ":")), " ", failure$calls, collapse = "\n"))
   }

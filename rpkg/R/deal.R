@@ -76,7 +76,7 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
     if (at == 0) {
       # Gone before it began, or once it was done; not FUN's doing.
       unlucky <<- unlucky + 1
-      if (unlucky > 2 * engine$slots) fail("worker", paste0("workers are gone before they begin (", why, "); set up the workers anew"))
+      if (unlucky > 2 * engine$slots) fail("worker", paste0("workers are gone before they begin, or as they answer (", why, "); if FUN closes no connections, set up the workers anew"))
       again <<- c(again, list(part))
       return()
     }

@@ -99,20 +99,22 @@ worker_of <- function(node, ours) {
   list2env(list(con = node$con, xdr = !inherits(node, "SOCK0node"), ours = ours, asked = 0, owes = FALSE), parent = emptyenv())
 }
 
-# All of them at once: each may have to load the package.
+# All of them at once: each may have to load the package. Whatever one says, the others are heard.
 greet <- function(workers) {
   .Call(cs_send_at_once)
   for (worker in workers) ask(worker, hello, list(.libPaths()))
+  wrong <- NULL
   for (worker in workers) {
     answer <- listen(worker)
-    if (!is.null(answer$died)) {
-      fail("worker", paste0("a worker of the cluster cannot be used: it is gone: ", answer$died, "; make a new cluster, or leave CLUSTER out"))
+    if (is.list(answer$value)) {
+      list2env(answer$value, worker)
+    } else if (!is.null(answer$died)) {
+      wrong <- paste0("it is gone (", answer$died, "); make a new cluster, or leave CLUSTER out")
+    } else {
+      wrong <- paste0(trimws(as.character(answer$value)), "; install cowshed in a library that it has")
     }
-    if (!is.list(answer$value)) {
-      fail("worker", paste0("a worker of the cluster cannot be used: ", trimws(as.character(answer$value)), "; install cowshed in a library that it has"))
-    }
-    list2env(answer$value, worker)
   }
+  if (!is.null(wrong)) fail("worker", paste0("a worker of the cluster cannot be used: ", wrong))
   workers
 }
 

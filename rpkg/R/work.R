@@ -15,6 +15,10 @@ run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   # What it shares goes where the master's does.
   old <- options(job$options)
   on.exit(options(old))
+  if (length(job$globals$values) > 0L) {
+    unbind <- bind_globals(job$globals$values)
+    on.exit(unbind(), add = TRUE)
+  }
   reply <- work_through(job, slot, from, to, items)
   # Where there is no room they travel as they are.
   reply$values <- tryCatch(share_large(reply$values), cowshed_error_full = function(e) reply$values)
@@ -65,20 +69,28 @@ forget_job <- function(size) {
 }
 
 prepare_job <- function(job) {
+  if (!is.null(job$here)) be_at(job$here)
   for (package in job$packages) loadNamespace(package)
   for (package in job$globals$packages) suppressPackageStartupMessages(library(package, character.only = TRUE))
-  job$call <- caller_of(with_globals(job$FUN, job$globals$values), job$VARS)
+  job$call <- caller_of(job$FUN, job$VARS)
   job$streams <- if (!is.null(job$root)) new_streams(job$root)
   job
 }
 
+# Where the master is now; a directory that has gone is no matter of ours.
+be_at <- function(here) {
+  if (!is.null(here$directory) && !identical(getwd(), here$directory)) tryCatch(setwd(here$directory), error = function(e) NULL)
+  if (!identical(.libPaths(), here$libraries)) .libPaths(here$libraries)
+}
+
 # function(v) FUN(v, a = a, b = b), the names being those of VARS; tracebacks show it so.
+# Where it is made, R looks for methods as it does for lapply().
 caller_of <- function(f, vars) {
   mine <- utils::tail(make.unique(c(names(vars), "FUN", "v")), 2L)
   values <- c(vars, stats::setNames(list(f), mine[[1L]]))
   call <- as.call(c(list(as.name(mine[[1L]]), as.name(mine[[2L]])), stats::setNames(lapply(names(vars), as.name), names(vars))))
   caller <- eval(call("function", as.pairlist(stats::setNames(alist(v = ), mine[[2L]])), call))
-  environment(caller) <- list2env(values, parent = baseenv())
+  environment(caller) <- list2env(values, parent = .BaseNamespaceEnv)
   caller
 }
 
@@ -94,7 +106,7 @@ work_through <- function(job, slot, from, to, items) {
   failures <- warnings <- list()
   drawn <- used <- FALSE
   i <- from
-  calls <- NULL
+  calls <- signalled <- NULL
   if (!is.null(job$streams)) {
     before <- current_seed()
     on.exit(set_seed(before))
@@ -111,7 +123,7 @@ work_through <- function(job, slot, from, to, items) {
   on.exit(board[here] <- 0, add = TRUE)
   repeat {
     failure <- tryCatch(
-      withCallingHandlers({
+      withRestarts(withCallingHandlers({
         while (i <= to && i <= board[1L]) {
           board[here] <- i
           value <- forceAndCall(1, call, taken(i))
@@ -125,8 +137,13 @@ work_through <- function(job, slot, from, to, items) {
         }
         NULL
       }, error = function(e) calls <<- calls_within(sys.calls()), warning = function(w) {
-        if (length(warnings) < 50L) warnings[[length(warnings) + 1L]] <<- list(index = i, condition = w)
+        # FUN asked for an error.
+        if (getOption("warn") >= 2L) return()
+        if (length(warnings) < 50L) warnings[[length(warnings) + 1L]] <<- list(index = i, condition = light(w))
         tryInvokeRestart("muffleWarning")
+      }, condition = function(c) signalled <<- c), abort = function() {
+        # On the way to the top level, which would end the worker: stop() with a condition that is no error comes here.
+        if (is.null(signalled)) simpleError("FUN went back to the top level") else signalled
       }),
       error = identity, interrupt = identity
     )
@@ -159,7 +176,13 @@ light <- function(condition) {
   if (is.numeric(size) && size <= 1e5) condition else simple_error(condition)
 }
 
-simple_error <- function(condition) structure(class = class(condition), list(message = conditionMessage(condition), call = NULL))
+simple_error <- function(condition) structure(class = class(condition), list(message = said_by(condition), call = NULL))
+
+# A condition may have no message, or a class whose method for it is not here.
+said_by <- function(condition) {
+  text <- tryCatch(conditionMessage(condition), error = function(e) condition$message)
+  paste(as.character(text), collapse = "\n")
+}
 
 # ---- elements ----
 
@@ -168,7 +191,8 @@ taker <- function(job, from, to, items) {
   if (is.null(job$margin)) return(function(i) items[[i - from + 1]])
   x <- job$X
   if (is.data.frame(x)) return(frame_columns(x))
-  if (isS4(x) || !is.null(oldClass(x)) || is.character(x)) return(blocks(x, job$margin, to))
+  plain <- is.atomic(x) && !is.object(x) && !is.character(x) && ncol(x) > 0L
+  if (!plain) return(blocks(x, job$margin, to))
   if (job$margin == 2L) matrix_columns(x) else matrix_rows(x, to)
 }
 
@@ -199,16 +223,18 @@ matrix_rows <- function(x, to) {
 # So many rows of that length are taken at a time.
 block_size <- function(length) max(1, floor(2.5e5 / max(length, 1)))
 
+# As as.matrix() makes them: rows that were never given names have none.
 frame_columns <- function(x) {
-  names <- if (is.character(attr(x, "row.names"))) attr(x, "row.names")
+  names <- if (.row_names_info(x) > 0L) row.names(x)
   function(i) {
     v <- x[[i]]
+    if (!is.null(attributes(v))) attributes(v) <- NULL
     if (!is.null(names)) names(v) <- names
     v
   }
 }
 
-# Of what is no plain matrix: a method of a class is dear, so it is called for several rows or columns.
+# Of what is no plain matrix: a method of a class is dear, so it is called for several rows or columns. These have no class, as with apply().
 blocks <- function(x, margin, to) {
   across <- dim(x)[[3L - margin]]
   size <- block_size(across)
@@ -220,7 +246,7 @@ blocks <- function(x, margin, to) {
       first <<- i
       last <<- min(i + size - 1, to)
       block <<- as.matrix(if (margin == 1L) x[first:last, , drop = FALSE] else x[, first:last, drop = FALSE])
-      dimnames(block) <<- NULL
+      attributes(block) <<- list(dim = dim(block))
     }
     k <- i - first + 1
     v <- if (margin == 1L) block[k, ] else block[, k]

@@ -33,6 +33,38 @@ test_that("conditions of any class keep it, also one that holds much", {
   })
 })
 
+# They ended the worker, and the error was that workers die before they begin.
+test_that("what goes to the top level is a failure of its element, also with a condition that is no error", {
+  with_cluster(1, function(cl) {
+    stopped <- function(i) if (i == 2) stop(structure(class = c("mine", "condition"), list(message = "enough", call = NULL)))
+    e <- caught(memLapply(1:3, stopped, CLUSTER = cl))
+    expect_match(conditionMessage(e), "^element 2: enough")
+    expect_s3_class(e$parent, c("mine", "condition"), exact = TRUE)
+    e <- caught(memLapply(1:3, function(i) if (i == 2) invokeRestart("abort"), CLUSTER = cl))
+    expect_match(conditionMessage(e), "^element 2: FUN went back to the top level")
+    got <- suppressWarnings(memLapply(1:3, function(i) if (i == 2) invokeRestart("abort") else i, CLUSTER = cl, errors = "collect"))
+    expect_identical(got[c(1, 3)], list(1L, 3L))
+  })
+})
+
+test_that("an error without a message still says where it was", {
+  with_cluster(1, function(cl) {
+    nothing <- function(i) stop(structure(class = c("mine", "error", "condition"), list()))
+    expect_match(conditionMessage(caught(memLapply(1:3, nothing, CLUSTER = cl))), "^element 1: ")
+  })
+})
+
+test_that("where FUN makes warnings errors, they are", {
+  with_cluster(1, function(cl) {
+    strict <- function(i) {
+      old <- options(warn = 2)
+      on.exit(options(old))
+      as.integer("a")
+    }
+    expect_error(memLapply(1:3, strict, CLUSTER = cl), "element 1: .converted from warning", class = "cowshed_error_task")
+  })
+})
+
 test_that("of several errors it is that of the first element, whoever is sooner", {
   with_cluster(2, function(cl) {
     for (k in 1:10) {
@@ -125,6 +157,8 @@ test_that("of a cluster that was passed in, the others do the work of one that d
   }, VARS = list(once = once), CLUSTER = cl)
   expect_identical(unlist(got), 1:30)
   expect_error(memLapply(1:3, identity, CLUSTER = cl), "a worker of the cluster cannot be used: it is gone", class = "cowshed_error_worker")
+  # The connections are the owner's: what stops the others comes past that of the dead.
+  for (node in cl) expect_true(isOpen(node$con))
   rest <- parallel::makePSOCKcluster(2, timeout = 60)
   expect_error(memLapply(1:9, function(i) quit("no"), CLUSTER = rest), class = "cowshed_error_worker")
 })

@@ -40,6 +40,8 @@ test_that("a large matrix gives the same, whole or shared before, and rows in bl
 test_that("what has no rows or no columns gives what there is", {
   expect_identical(on_workers(matrix(0, 5, 0), 2, sum), list())
   expect_identical(on_workers(matrix(0, 0, 3), 2, length), list(0L, 0L, 0L))
+  expect_identical(on_workers(matrix(0, 3, 0), 1, identity), list(numeric(), numeric(), numeric()))
+  expect_identical(on_workers(data.frame(a = 1:2)[, 0], 1, length), list(0L, 0L))
   expect_identical(memLapply(list(), sum), list())
   expect_identical(memLapply(setNames(list(), character()), sum), setNames(list(), character()))
 })
@@ -53,6 +55,35 @@ test_that("data frames: columns of one plain type as they are, others as as.matr
   }
   row.names(uniform) <- c("p", "q", "r")
   expect_identical(on_workers(uniform, 2, identity), apply_list(uniform, 2, identity))
+})
+
+# They gave NULL for each row or column.
+test_that("rows and columns of a matrix of lists, and of a data frame with a list in it", {
+  lists <- matrix(list(1, "a", NULL, 2, 3:4, mean), 2, dimnames = list(NULL, c("a", "b", "c")))
+  frame <- data.frame(a = 1:2, l = I(list(1, "x")))
+  for (x in list(lists, lists[, 1, drop = FALSE], frame)) {
+    for (margin in 1:2) expect_identical(on_workers(x, margin, identity), apply_list(x, margin, identity))
+  }
+})
+
+# Rows and columns had the class, which apply() does not give them.
+test_that("a matrix with a class, or other attributes, gives what apply() makes of it", {
+  numbers <- matrix(c(1, 2, 3, 4, 5, 6), 2)
+  things <- list(
+    structure(numbers, class = "Date"), structure(numbers, class = c("POSIXct", "POSIXt")), structure(numbers, class = "difftime", units = "secs"),
+    structure(factor(letters[1:6]), dim = 2:3), noquote(matrix(letters[1:6], 2)), ts(t(numbers), start = 2000), table(mtcars$cyl, mtcars$gear),
+    structure(numbers, class = "other", more = 1), structure(numbers, more = 1), share(structure(numbers, class = "Date"))
+  )
+  for (x in things) for (margin in 1:2) expect_identical(on_workers(x, margin, identity), apply_list(x, margin, identity), info = class(x)[1])
+})
+
+test_that("columns of data frames have names if the rows were given some, and no attributes", {
+  sorted <- data.frame(a = 1:3, b = 4:6)[c(3, 1), ]
+  labelled <- data.frame(a = 1:2, b = 3:4)
+  attr(labelled$a, "label") <- "first"
+  for (x in list(sorted, labelled, data.frame(a = as.raw(1:2)), share(sorted))) {
+    for (margin in 1:2) expect_identical(on_workers(x, margin, identity), apply_list(x, margin, identity))
+  }
 })
 
 test_that("sparse matrices are not made dense as a whole, and give what dense ones give", {
@@ -190,6 +221,83 @@ test_that("the workspace's variables and attached packages that FUN names reach 
   expect_identical(ended$answer$attached, list(c(10L, 3L), c(10L, 3L)))
   expect_identical(ended$answer$left, list(FALSE, FALSE))
   expect_match(ended$answer$given$message, "could not find function \"twice\"")
+})
+
+# All of these failed in the worker, or gave something else there.
+test_that("what FUN needs reaches workers of ours: through captured functions, VARS, arguments not yet evaluated, S3 methods, and if FUN changes it", {
+  ended <- run_r({
+    library(cowshed)
+    M <- function(...) memLapply(..., MAX.CORES = 2)
+    offset <- 10
+    weights <- c(1, 2, 3)
+    helper <- function(x) x + offset
+    through <- function(x, f) M(x, function(v) f(v))
+    plus <- function(x, by) M(x, function(v) v + by)
+    sums <- function(x, ...) M(x, function(v) sum(v, ...))
+    summary.mine <- function(object, ...) helper(unclass(object))
+    tools <- list(add = function(x) helper(x))
+    answer(list(
+      captured = through(1:2, function(x) helper(x)),
+      named = through(1:2, helper),
+      late = plus(1:2, offset * 2),
+      dots = sums(1:2, offset),
+      vars = M(1:2, function(x, f) f(x), VARS = list(f = function(z) helper(z))),
+      s3 = M(list(structure(1, class = "mine")), summary),
+      in_list = M(1:2, function(x) tools$add(x)),
+      changed = M(1:2, function(x) { weights[x] <- 0; sum(weights) }),
+      local = M(1:2, function(x) { offset <- x; offset }),
+      given = condition_of(plus2 <- (function(by, cl) memLapply(1:2, function(v) v + by, CLUSTER = cl))(offset, parallel::makePSOCKcluster(1))),
+      unused = (function(p) M(1:2, function(v) if (v > 5) p else v))(stop("not asked for")),
+      after = {
+        rm(summary.mine)
+        M(1:2, function(x) ls(globalenv(), all.names = TRUE), seed = FALSE)
+      }
+    ))
+  })
+  expect_ended_well(ended)
+  got <- ended$answer
+  for (name in c("captured", "named", "vars", "in_list")) expect_identical(got[[name]], list(11, 12), info = name)
+  expect_identical(got$dots, list(11, 12))
+  expect_identical(got$late, list(21, 22))
+  expect_identical(got$s3, list(11))
+  expect_identical(got$changed, list(5, 4))
+  expect_identical(got[c("local", "unused")], list(local = list(1L, 2L), unused = list(1L, 2L)))
+  expect_null(got$given)
+  expect_false(any(c("offset", "tools", "helper") %in% unlist(got$after)))
+  expect_identical(grep("incorrect context", ended$out, value = TRUE), character())
+})
+
+test_that("names that a function reads before it assigns them", {
+  reads <- cowshed:::read_first
+  expect_setequal(reads(function(a) { x[1] <- a; y <- 1; y + z }), c("x", "z"))
+  expect_setequal(reads(function(a, b = k) for (i in a) { k[i, ] <- i; s <- s + 1 }), c("k", "s"))
+  expect_setequal(reads(function(a) { if (a) u <- 1 else w <- 2; c(u, w) }), c("u", "w"))
+  expect_setequal(reads(function(a) { x$b[i]$c <- a; names(q) <- "n"; p <<- 1; f <- function(v) v + p2; quote(no) }), c("x", "i", "q", "p", "p2"))
+  expect_setequal(reads(function(a) { x <- a; x[2] <- 3; a$no; ~no; g(1)(x) }), character())
+})
+
+test_that("workers of ours follow the session's directory and libraries", {
+  ended <- run_r({
+    library(cowshed)
+    where <- function() unlist(memLapply(1, function(x) c(getwd(), .libPaths()[1]), MAX.CORES = 1))
+    where()
+    dir.create(in_scratch("lib"))
+    setwd(scratch_dir)
+    .libPaths(c(in_scratch("lib"), .libPaths()))
+    answer(list(where(), c(getwd(), .libPaths()[1])))
+  })
+  expect_ended_well(ended)
+  expect_identical(ended$answer[[1]], ended$answer[[2]])
+})
+
+test_that("what is written through is so in VARS, in an element, in what FUN captured", {
+  live <- share(numeric(5000), copyOnWrite = FALSE)
+  elements <- list(share(numeric(5000), copyOnWrite = FALSE), 2)
+  memLapply(1:2, function(i, w) { w[i] <- i; NULL }, VARS = list(w = live), CLUSTER = workers)
+  memLapply(3:4, function(i) { live[i] <- i; NULL }, CLUSTER = workers)
+  memLapply(elements, function(w) { w[1] <- 7; NULL }, CLUSTER = workers)
+  expect_identical(live[1:5], c(1, 2, 3, 4, 0))
+  expect_identical(elements[[1]][1], 7)
 })
 
 test_that("a cluster is left as it was: no variable, no attached package, its random numbers where they were", {

@@ -129,6 +129,22 @@ test_that("what is shared already stays where it is", {
   })
 })
 
+# They became copy-on-write, silently.
+test_that("what is shared already keeps its flags in a list that is shared without a word on them", {
+  live <- share(numeric(1000), copyOnWrite = FALSE)
+  windows <- share(as.numeric(1:1000), sharedSubset = TRUE)
+  for (wrap in list(function(x) x, function(x) unserialize(serialize(x, NULL)), share)) {
+    s <- wrap(share(list(live, list(windows), rnorm(1000))))
+    expect_identical(c(getCopyOnWrite(s[[1]]), getSharedSubset(s[[2]][[1]]), getCopyOnWrite(s[[3]])), c(FALSE, TRUE, TRUE))
+    expect_identical(cowshed:::data_id(s[[1]]), cowshed:::data_id(live))
+  }
+  s[[1]][1] <- 5
+  expect_identical(live[1], 5)
+  local_options(cowshed.copyOnWrite = FALSE)
+  expect_true(getCopyOnWrite(share(list(windows))[[1]]))
+  expect_true(getCopyOnWrite(share(list(live), copyOnWrite = TRUE)[[1]]))
+})
+
 test_that("write-through lists write through, from wherever they were opened", {
   with_new_store({
     s <- share(list(a = as.numeric(1:1000), b = 1:10), copyOnWrite = FALSE)
