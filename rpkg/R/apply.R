@@ -189,8 +189,11 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
     part(engine)
   })
   job <- list(
-    here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths()), FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",
-    size = shared$size, packages = packages_of(X), options = options()[c("cowshed.store", "cowshed.maxStore", "cowshed.grace")], globals = list(values = shared$globals, packages = globals$packages)
+    FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, size = size,
+    stops = wish$errors == "stop", root = root_stream(wish$seed),
+    packages = packages_of(X), globals = list(values = shared$globals, packages = globals$packages),
+    options = options()[c("cowshed.store", "cowshed.maxStore", "cowshed.grace")],
+    here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths())
   )
   done <- deal(engine, job, n, shared$items, wish$chunk, progress_for(n, paste0(what, "s")))
   if (!done$drawn) set_seed(before)
