@@ -110,15 +110,10 @@ impl Session {
         value
     }
 
-    /// The flags of what is made of a vector of this type.
-    pub(crate) fn flags_for(&self, kind: sys::SexpType) -> Flags {
-        // Character vectors are never written through.
-        if kind == sys::STRSXP { self.options.flags | Flags::COPY_ON_WRITE } else { self.options.flags }
-    }
-
     /// Whether flags of what is shared already are those that were asked for; what was left to the options does not change them.
     pub(crate) fn are_as_asked(&self, flags: Flags, kind: sys::SexpType) -> bool {
         let mut asked = self.environments.as_ref().map_or(Flags::all(), InPlace::asked);
+        // Character vectors are never written through.
         asked.set(Flags::COPY_ON_WRITE, asked.contains(Flags::COPY_ON_WRITE) && kind != sys::STRSXP);
         (flags ^ self.options.flags) & asked == Flags::empty()
     }

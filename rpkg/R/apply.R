@@ -186,7 +186,7 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
     if (size > 0) gc(full = size >= 2^24)
   })
   job <- list(
-    here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths()), FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",
+    holds = inherits(engine, "cowshed_sockets"), here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths()), FUN = shared$FUN, VARS = shared$VARS, X = shared$X, margin = margin, out = wish$out, root = root_stream(wish$seed), stops = wish$errors == "stop",
     size = shared$size, packages = packages_of(X), options = options()[c("cowshed.store", "cowshed.maxStore", "cowshed.grace")], globals = list(values = shared$globals, packages = globals$packages)
   )
   done <- deal(engine, job, n, shared$items, wish$chunk, progress_for(n, paste0(what, "s")))

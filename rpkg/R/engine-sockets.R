@@ -49,10 +49,11 @@ start_workers <- function(type, n) {
   on.exit(if (is.na(before)) Sys.unsetenv("R_LIBS") else Sys.setenv(R_LIBS = before))
   Sys.setenv(R_LIBS = paste(.libPaths(), collapse = .Platform$path.sep))
   workers <- lapply(connect(if (type == "fork") parallel::makeForkCluster else parallel::makePSOCKcluster, n), worker_of)
-  tryCatch(greet(workers), error = function(e) {
-    for (worker in workers) disconnect(worker)
-    stop(e)
-  })
+  is_ready <- FALSE
+  on.exit(if (!is_ready) for (worker in workers) disconnect(worker), add = TRUE)
+  greet(workers)
+  is_ready <- TRUE
+  workers
 }
 
 # Another process may take the port after we have seen that it is free.
@@ -98,6 +99,7 @@ worker_of <- function(node) {
 # All of them at once: each may have to load the package. Whatever one says, the others are heard: nothing that was said to us is left for the next who
 # listens.
 greet <- function(workers) {
+  on.exit(for (worker in workers) settle(worker))
   for (worker in workers) ask(worker, hello, list(.libPaths()))
   wrong <- NULL
   for (worker in workers) {
@@ -109,7 +111,7 @@ greet <- function(workers) {
     } else if (inherits(answer$value, "try-error")) {
       wrong <- paste0(trimws(as.character(answer$value)), "; install cowshed in a library that it has")
     } else {
-      listen(worker)
+      worker$owed <- 1L
       wrong <- "it was still busy with another call, the answer to which is lost now; collect such answers first"
     }
   }
@@ -125,18 +127,26 @@ tell <- function(worker, message) {
   }, error = function(e) FALSE)
 }
 
-ask <- function(worker, f, arguments) tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = NULL), tag = NULL))
+ask <- function(worker, f, arguments) {
+  undisturbed({
+    asked <- tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = NULL), tag = NULL))
+    if (asked) worker$owed <- worker$owed + 1L
+  })
+  asked
+}
 
+# Waits for one answer, and can be interrupted as long as nothing of it has come.
 listen <- function(worker) {
-  tryCatch(list(value = unserialize(worker$con)$value), error = function(e) list(died = conditionMessage(e)))
+  tryCatch(socketSelect(list(worker$con), FALSE, NULL), error = function(e) NULL)
+  undisturbed({
+    worker$owed <- max(0L, worker$owed - 1L)
+    tryCatch(list(value = unserialize(worker$con)$value), error = function(e) list(died = conditionMessage(e)))
+  })
 }
 
 # Hears what is owed. Whether the worker is there and has nothing more to say.
 settle <- function(worker) {
-  while (worker$owed > 0L) {
-    if (!is.null(listen(worker)$died)) return(FALSE)
-    worker$owed <- worker$owed - 1L
-  }
+  while (worker$owed > 0L) if (!is.null(listen(worker)$died)) return(FALSE)
   tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
 }
 
@@ -144,18 +154,20 @@ disconnect <- function(worker) tryCatch(close(worker$con), error = function(e) N
 
 post.cowshed_sockets <- function(engine, slot, call, ...) {
   # A death is found out when the answer is waited for.
-  ask(engine$workers[[slot]], delegate, list(call, ...))
-  engine$busy[[slot]] <- TRUE
+  undisturbed({
+    ask(engine$workers[[slot]], delegate, list(call, ...))
+    engine$busy[[slot]] <- TRUE
+  })
 }
 
 collect.cowshed_sockets <- function(engine, seconds) {
   slots <- which(engine$busy)
   if (length(slots) == 0L) return(list())
   ready <- socketSelect(lapply(engine$workers[slots], function(worker) worker$con), FALSE, seconds)
-  lapply(slots[ready], function(slot) {
+  undisturbed(lapply(slots[ready], function(slot) {
     engine$busy[[slot]] <- FALSE
     c(list(slot = slot), listen(engine$workers[[slot]]))
-  })
+  }))
 }
 
 revive.cowshed_sockets <- function(engine, slot) {
@@ -178,6 +190,12 @@ forget_worker <- function(engine, slot) {
 
 halt.cowshed_sockets <- function(engine, slots, is_within) {
   local <- where_am_i()
+  # Also if we are interrupted again.
+  if (engine$type != "given") on.exit(for (slot in slots[engine$busy[slots]]) {
+    tools::pskill(engine$workers[[slot]]$pid, tools::SIGKILL)
+    forget_worker(engine, slot)
+    engine$busy[[slot]] <- FALSE
+  })
   hear <- function(seconds) {
     until <- Sys.time() + seconds
     while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) discard(collect(engine, left))
@@ -189,23 +207,20 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
     if (identical(worker$place, local) && is_within(slot)) tools::pskill(worker$pid, tools::SIGINT)
   }
   late <- hear(3)
-  for (slot in late) {
-    worker <- engine$workers[[slot]]
-    if (engine$type == "given") {
-      message("waiting for a worker (process ", worker$pid, ") to end what it is doing; interrupt again to leave it alone")
-      hear(Inf)
-    } else {
-      tools::pskill(worker$pid, tools::SIGKILL)
-      forget_worker(engine, slot)
-      engine$busy[[slot]] <- FALSE
-    }
+  if (engine$type == "given" && length(late) > 0L) {
+    message("waiting for a worker (process ", engine$workers[[late[[1L]]]]$pid, ") to end what it is doing; interrupt again to leave it alone")
+    hear(Inf)
   }
 }
 
 dismiss.cowshed_sockets <- function(engine, size) {
-  for (worker in engine$workers) {
-    if (ask(worker, delegate, list("forget_job", size))) worker$owed <- worker$owed + 1L
-  }
+  for (worker in engine$workers) ask(worker, delegate, list("forget_job", size, engine$type != "given"))
   # Nobody waits for our own.
-  if (engine$type == "given") for (worker in engine$workers) settle(worker)
+  if (engine$type == "given") settle_all(engine$workers)
+}
+
+# Also if an interrupt ends the wait: who uses the cluster next must not hear answers to us.
+settle_all <- function(workers) {
+  on.exit(for (worker in workers) settle(worker))
+  for (worker in workers) settle(worker)
 }

@@ -12,6 +12,10 @@ doing <- new.env(parent = emptyenv())
 run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   job <- tryCatch(open_job(id, bytes), error = identity)
   if (inherits(job, "error")) return(as_bytes(list(unopened = job)))
+  if (isTRUE(job$holds)) {
+    hold_interrupts()
+    doing$holds <- TRUE
+  }
   # What it shares goes where the master's does.
   old <- options(job$options)
   on.exit(options(old))
@@ -56,9 +60,11 @@ open_job <- function(id, bytes) {
   doing$job
 }
 
-# `size`: bytes that it brought along, in shared memory. They, and results that were shared, are given back now.
-forget_job <- function(size) {
+# `size`: bytes that it brought along, in shared memory. They, and results that were shared, are given back now. A worker that is ours goes on holding
+# interrupts: those of a terminal go to it as well.
+forget_job <- function(size, is_ours = FALSE) {
   collects <- size > 0 || isTRUE(doing$has_shared)
+  if (isTRUE(doing$holds) && !is_ours) on.exit(allow_interrupts())
   rm(list = ls(doing), envir = doing)
   if (collects) gc()
   invisible()
@@ -98,6 +104,7 @@ work_through <- function(job, slot, from, to, items) {
   taken <- taker(job, from, to, items)
   call <- job$call
   put <- job$out
+  holds <- isTRUE(job$holds)
   values <- if (is.null(put)) vector("list", to - from + 1)
   failures <- warnings <- list()
   drawn <- used <- FALSE
@@ -120,6 +127,7 @@ work_through <- function(job, slot, from, to, items) {
   repeat {
     failure <- tryCatch(
       withRestarts(withCallingHandlers({
+        if (holds) allow_interrupts()
         while (i <= to && i <= board[1L]) {
           board[here] <- i
           value <- forceAndCall(1, call, taken(i))
@@ -131,6 +139,7 @@ work_through <- function(job, slot, from, to, items) {
           }
           i <- i + 1
         }
+        if (holds) hold_interrupts()
         NULL
       }, error = function(e) calls <<- calls_within(sys.calls()), warning = function(w) {
         # FUN asked for an error.
@@ -143,7 +152,9 @@ work_through <- function(job, slot, from, to, items) {
       }),
       error = identity, interrupt = identity
     )
-    if (is.null(failure)) break
+    if (holds) hold_interrupts()
+    # It came when all was done.
+    if (is.null(failure) || i > to) break
     if (inherits(failure, "interrupt")) failure <- simpleError("the worker was interrupted")
     failures[[length(failures) + 1L]] <- list(index = i, condition = light(failure), calls = calls)
     calls <- NULL
