@@ -112,8 +112,8 @@ impl Session {
 
     /// Whether flags of what is shared already are those that were asked for; what was left to the options does not change them.
     pub(crate) fn are_as_asked(&self, flags: Flags, kind: sys::SexpType) -> bool {
-        // Character vectors are never written through.
         let mut asked = self.environments.as_ref().map_or(Flags::all(), InPlace::asked);
+        // Character vectors are never written through.
         asked.set(Flags::COPY_ON_WRITE, asked.contains(Flags::COPY_ON_WRITE) && kind != sys::STRSXP);
         (flags ^ self.options.flags) & asked == Flags::empty()
     }

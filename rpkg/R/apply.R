@@ -28,7 +28,7 @@
 #' @section Errors in `FUN`: The call ends with an error of class `cowshed_error_task`, which names the first row, column or element that failed, with the calls
 #'   that led there in the worker. Its fields are `index`, `name`, `parent` (the condition that `FUN` gave) and `calls`. With `errors = "collect"` all others
 #'   are computed; those that failed have that error as their value, and a warning (`cowshed_warning_task`) says how many they are. Warnings of `FUN` are given
-#'   here, 50 of each piece at most; what it prints is not seen.
+#'   here, 50 of each piece at most, and errors if `FUN` has set `options(warn = 2)`; what it prints is not seen.
 #'
 #'   A worker that dies is replaced (one of a cluster that was passed in: its work is done by the others), and its work done again, without the
 #'   element it died at if another dies there, too: that is a failure like others, whose `parent` is of class `cowshed_error_worker`. An interrupt stops the
@@ -36,7 +36,8 @@
 #'
 #' @section Random numbers: With `seed = TRUE` each element has a stream of its own, drawn from the session's generator: after the same
 #'   `set.seed()` the result is the same, however many workers there are. The session's generator moves on only if `FUN` used random numbers. A number for
-#'   `seed` does the same without the session's generator; with `FALSE` the workers use their own.
+#'   `seed` does the same without the session's generator; with `FALSE` the workers use their own. The generator of the streams is L'Ecuyer's: after
+#'   `set.seed()` within `FUN` numbers are other than the session's, unless `FUN` sets the kind too or `seed` is `FALSE`.
 #'
 #' @section Large results: A value of 2,048 elements or more comes back as a shared object, which lives on when its worker ends. With `out`, values are
 #'   written in place instead.
@@ -45,7 +46,7 @@
 #'   with `NAMESPACE`. What is given as an object is private to the call whatever `NAMESPACE` says: two sessions with the same script do not meet.
 #'
 #' @param X `memApply()`: a matrix of any type, also a sparse one or one of another class with two dimensions, or a data frame. `memLapply()`: a list or
-#'   another vector. Or the name of a registered variable. A data frame's columns are taken as they are if they are all of one plain type, otherwise
+#'   another vector. Or the name of a registered variable: strings as elements are given as `as.list(X)`. A data frame's columns are taken as they are if they are all of one plain type, otherwise
 #'   as `as.matrix()` makes them.
 #' @param MARGIN 1 for rows, 2 for columns.
 #' @param FUN A function, or its name. Its first argument is the row, column or element, as [apply()] and [lapply()] give it, names included.
@@ -131,7 +132,7 @@ vars_of <- function(vars, namespace) {
 
 given_or_named <- function(x, argument, namespace) {
   if (!is.character(x) || !is.null(dim(x))) return(x)
-  if (length(x) != 1L) refuse(sprintf("`%s` has to be a single string when it is given by name", argument))
+  if (length(x) != 1L) refuse(sprintf("`%s` has to be a single string when it is given by name; if the strings are the elements, give as.list(%s)", argument, argument))
   need_namespace(argument, namespace)
   variable(namespace, x)
 }
@@ -140,7 +141,7 @@ given_or_named <- function(x, argument, namespace) {
 variable <- function(namespace, name) view_of(name, check_namespace(namespace))$value
 
 need_namespace <- function(argument, namespace) {
-  if (is.null(namespace)) refuse(sprintf("When giving `%s` by name the namespace field has to be set explicitly!", argument))
+  if (is.null(namespace)) refuse(sprintf("When giving `%s` by name the namespace field has to be set explicitly!%s", argument, if (argument == "X") " If the string is the element, give as.list(X)" else ""))
 }
 
 unknown_input <- function(argument, wanted, x) {
@@ -193,7 +194,7 @@ apply_in <- function(cluster, wish, n, names, what, X = NULL, margin = NULL, ite
     stops = wish$errors == "stop", root = root_stream(wish$seed),
     packages = packages_of(X), globals = list(values = shared$globals, packages = globals$packages),
     options = options()[c("cowshed.store", "cowshed.maxStore", "cowshed.grace")],
-    here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths())
+    holds = inherits(engine, "cowshed_sockets"), here = if (is_ours(engine)) list(directory = getwd(), libraries = .libPaths())
   )
   done <- deal(engine, job, n, shared$items, wish$chunk, progress_for(n, paste0(what, "s")))
   if (!done$drawn) set_seed(before)

@@ -23,6 +23,7 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
   fresh <- 1
   deaths <- numeric()
   unlucky <- 0
+  answers <- list()
   values <- vector("list", n)
   failures <- warnings <- list()
   drawn <- FALSE
@@ -94,6 +95,7 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
 
   ended <- FALSE
   on.exit({
+    discard(answers)
     busy <- which(lengths(running) > 0L)
     if (length(busy) > 0L) {
       board[1L] <- 0
@@ -106,7 +108,11 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
   }, add = TRUE, after = FALSE)
   hand_out()
   while (any(lengths(running) > 0L)) {
-    for (answer in collect(engine, progress$every)) take_in(answer)
+    answers <- collect(engine, progress$every)
+    while (length(answers) > 0L) {
+      take_in(answers[[1L]])
+      answers <- answers[-1L]
+    }
     hand_out()
     # Those who work on elements that nobody wants any more.
     if (board[1L] < n) {

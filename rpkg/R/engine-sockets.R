@@ -4,8 +4,8 @@
 #   parallel has no function that waits for any worker, for some time, and goes on when one of them dies.
 # - A worker that dies closes its socket: that is readable then, and to read it is an error.
 # - Every question has a number, its tag, which comes back with the answer. An interrupt can hit between the two; the answer that comes later is to
-#   nothing that anybody asks then, and is passed over. One amid a message spoils the connection, and the worker is given up. (suspendInterrupts() does
-#   not keep it away: R waits for sockets with interrupts allowed.)
+#   nothing that anybody asks then, and is passed over. Amid a message it waits (suspendInterrupts() does not keep it away: R waits for sockets with
+#   interrupts allowed); should it get through all the same, the connection is spoilt, and the worker is given up.
 # - A worker is an environment: `con`, NULL once it was closed, `xdr`, `ours`: whether it is of no cluster that was passed in, `pid`, `place`, `asked`, the
 #   number of the last question, and `owes`: whether its answer is still to come.
 
@@ -102,6 +102,7 @@ worker_of <- function(node, ours) {
 # All of them at once: each may have to load the package. Whatever one says, the others are heard.
 greet <- function(workers) {
   .Call(cs_send_at_once)
+  on.exit(for (worker in workers) settle(worker, 2))
   for (worker in workers) ask(worker, hello, list(.libPaths()))
   wrong <- NULL
   for (worker in workers) {
@@ -119,40 +120,42 @@ greet <- function(workers) {
 }
 
 # Says so: FALSE if the worker is gone. In one write: of several small ones TCP holds the last back.
-tell <- function(worker, message) {
-  ended <- FALSE
-  # Interrupted amid a message, the worker waits for the rest of it: nothing else can be said any more.
-  on.exit(if (!ended) give_up(worker))
-  said <- tryCatch({
-    writeBin(serialize(message, NULL, xdr = worker$xdr), worker$con)
-    TRUE
-  }, error = function(e) FALSE)
-  ended <- TRUE
+tell <- function(worker, message, asks = FALSE) {
+  amid <- FALSE
+  # Cut short, the worker waits for the rest: nothing else can be said any more.
+  on.exit(if (amid) give_up(worker))
+  bytes <- serialize(message, NULL, xdr = worker$xdr)
+  undisturbed({
+    amid <- TRUE
+    worker$owes <- worker$owes || asks
+    said <- tryCatch({
+      writeBin(bytes, worker$con)
+      TRUE
+    }, error = function(e) FALSE)
+    amid <- FALSE
+  })
   said
 }
 
 ask <- function(worker, f, arguments) {
   worker$asked <- questions$last <- questions$last + 1
-  worker$owes <- TRUE
-  tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = worker$asked), tag = NULL))
+  tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = worker$asked), tag = NULL), asks = TRUE)
 }
 
 # The next message, which is there: as list(value =), or list(died = <why>); NULL if it answers an earlier question.
 take_answer <- function(worker) {
-  ended <- FALSE
-  on.exit(if (!ended) give_up(worker))
-  answer <- tryCatch({
-    message <- unserialize(worker$con)
-    if (identical(message$tag, worker$asked)) {
-      worker$owes <- FALSE
-      list(value = message$value)
-    } else {
-      discard(list(message))
-      NULL
-    }
-  }, error = function(e) list(died = conditionMessage(e)))
-  ended <- TRUE
-  answer
+  amid <- FALSE
+  on.exit(if (amid) give_up(worker))
+  undisturbed({
+    amid <- TRUE
+    heard <- tryCatch(unserialize(worker$con), error = identity)
+    amid <- FALSE
+    if (!inherits(heard, "error") && identical(heard$tag, worker$asked)) worker$owes <- FALSE
+  })
+  if (inherits(heard, "error")) return(list(died = conditionMessage(heard)))
+  if (!worker$owes) return(list(value = heard$value))
+  discard(list(heard))
+  NULL
 }
 
 # Waits for the answer so long at most; NULL if it does not come.
@@ -235,6 +238,8 @@ forget_worker <- function(engine, slot) {
 
 halt.cowshed_sockets <- function(engine, slots, is_within) {
   local <- where_am_i()
+  # An interrupt may have come before it was asked, or after it was heard.
+  for (slot in slots) engine$busy[[slot]] <- engine$workers[[slot]]$owes
   hear <- function(seconds) {
     until <- Sys.time() + seconds
     while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) discard(collect(engine, left))
@@ -259,7 +264,13 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
   }
 }
 
-dismiss.cowshed_sockets <- function(engine, size) for (worker in engine$workers) ask(worker, delegate, list("forget_job", size))
+dismiss.cowshed_sockets <- function(engine, size) for (worker in engine$workers) ask(worker, delegate, list("forget_job", size, is_ours(engine)))
 
 # Nobody waits for our own.
-part.cowshed_sockets <- function(engine) if (engine$type == "given") for (worker in engine$workers) settle(worker)
+part.cowshed_sockets <- function(engine) if (engine$type == "given") settle_all(engine$workers)
+
+# Also if an interrupt ends the wait: who uses the cluster next must not hear answers to us.
+settle_all <- function(workers) {
+  on.exit(for (worker in workers) settle(worker))
+  for (worker in workers) settle(worker)
+}

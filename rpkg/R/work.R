@@ -12,6 +12,10 @@ doing <- new.env(parent = emptyenv())
 run_piece <- function(id, bytes, slot, from, to, items = NULL) {
   job <- tryCatch(open_job(id, bytes), error = identity)
   if (inherits(job, "error")) return(as_bytes(list(unopened = job)))
+  if (isTRUE(job$holds)) {
+    hold_interrupts()
+    doing$holds <- TRUE
+  }
   # What it shares goes where the master's does.
   old <- options(job$options)
   on.exit(options(old))
@@ -57,9 +61,10 @@ open_job <- function(id, bytes) {
 }
 
 # `size`: bytes that it brought along, in shared memory. A collection takes longer than a small job, so they are given back, with the results that were
-# shared, when they are worth it.
-forget_job <- function(size) {
-  doing$id <- doing$job <- NULL
+# shared, when they are worth it. A worker that is ours goes on holding interrupts: those of a terminal go to it as well.
+forget_job <- function(size, is_ours = FALSE) {
+  if (isTRUE(doing$holds) && !is_ours) on.exit(allow_interrupts())
+  doing$id <- doing$job <- doing$holds <- NULL
   doing$garbage <- sum(doing$garbage, size)
   if (doing$garbage >= 2^22) {
     doing$garbage <- 0
@@ -102,6 +107,7 @@ work_through <- function(job, slot, from, to, items) {
   taken <- taker(job, from, to, items)
   call <- job$call
   put <- job$out
+  holds <- isTRUE(job$holds)
   values <- if (is.null(put)) vector("list", to - from + 1)
   failures <- warnings <- list()
   drawn <- used <- FALSE
@@ -124,6 +130,7 @@ work_through <- function(job, slot, from, to, items) {
   repeat {
     failure <- tryCatch(
       withRestarts(withCallingHandlers({
+        if (holds) allow_interrupts()
         while (i <= to && i <= board[1L]) {
           board[here] <- i
           value <- forceAndCall(1, call, taken(i))
@@ -135,6 +142,7 @@ work_through <- function(job, slot, from, to, items) {
           }
           i <- i + 1
         }
+        if (holds) hold_interrupts()
         NULL
       }, error = function(e) calls <<- calls_within(sys.calls()), warning = function(w) {
         # FUN asked for an error.
@@ -147,7 +155,9 @@ work_through <- function(job, slot, from, to, items) {
       }),
       error = identity, interrupt = identity
     )
-    if (is.null(failure)) break
+    if (holds) hold_interrupts()
+    # It came when all was done.
+    if (is.null(failure) || i > to) break
     if (inherits(failure, "interrupt")) failure <- simpleError("the worker was interrupted")
     failures[[length(failures) + 1L]] <- list(index = i, condition = light(failure), calls = calls)
     calls <- NULL

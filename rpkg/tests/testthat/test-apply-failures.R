@@ -183,6 +183,57 @@ test_that("an interrupt stops the workers, ours and those of others, which can b
   })
 })
 
+# The worker went on to wait for the next call, and we for the answer to this one.
+test_that("an interrupt that reaches a worker when FUN is over is forgotten, and one amid FUN is a failure", {
+  ended <- run_r(timeout = 30, {
+    library(cowshed)
+    late <- function(i) if (i == 6) tools::pskill(Sys.getpid(), tools::SIGINT) else i
+    # From R 4.5 on PSOCK workers heed interrupts only while they wait.
+    interrupted <- function() {
+      system(sprintf("(sleep 0.3; kill -INT %d) &", Sys.getpid()))
+      Sys.sleep(5)
+    }
+    amid <- function(i, interrupted) if (i == 3) interrupted() else i
+    answer(lapply(list(NULL, parallel::makePSOCKcluster(1)), function(cl) list(
+      late = memLapply(1:6, late, CLUSTER = cl, MAX.CORES = 1)[-6],
+      amid = condition_of(memLapply(1:6, amid, CLUSTER = cl, MAX.CORES = 1, VARS = list(interrupted = interrupted)))$message,
+      after = memLapply(1:6, identity, CLUSTER = cl, MAX.CORES = 1),
+      # What it is left in: interrupts are heeded again.
+      given = if (!is.null(cl)) parallel::clusterCall(cl, function(f) tryCatch(f(), interrupt = function(e) "heeded"), interrupted)
+    )))
+  })
+  expect_ended_well(ended)
+  for (got in ended$answer) {
+    expect_identical(got$late, as.list(1:5))
+    expect_match(got$amid, "element 3: the worker was interrupted")
+    expect_identical(got$after, as.list(1:6))
+  }
+  expect_identical(ended$answer[[2]]$given, list("heeded"))
+})
+
+# Answers that nobody heard were taken for those to the next call, or half of one was left in the connection.
+test_that("interrupts at any moment leave a cluster in step, and nothing in the store", {
+  with_new_store({
+    ended <- run_r(timeout = 120, {
+      library(cowshed)
+      cl <- parallel::makePSOCKcluster(2)
+      x <- matrix(rnorm(1e5), 100)
+      long <- eval(quote(function(v) rep(v, 50)), globalenv())
+      rounds <- vapply(1:20, function(k) {
+        system(sprintf("(sleep %.3f; kill -INT %d) &", 0.05 + k * 0.017, Sys.getpid()))
+        how <- tryCatch(repeat memApply(x, 2, long, CLUSTER = cl), interrupt = function(e) "interrupted")
+        identical(how, "interrupted") && identical(memLapply(1:4, identity, CLUSTER = cl), as.list(1:4)) &&
+          identical(parallel::clusterEvalQ(cl, 1 + 1), list(2, 2))
+      }, TRUE)
+      gc()
+      answer(list(rounds = rounds, left = nrow(listSharedObjects())))
+    })
+    expect_ended_well(ended)
+    expect_identical(ended$answer$rounds, rep(TRUE, 20))
+    expect_identical(ended$answer$left, 0L)
+  })
+})
+
 test_that("a master that is killed leaves no worker and nothing in the store", {
   with_new_store({
     dir <- scratch()

@@ -143,6 +143,8 @@ test_that("bad arguments are errors that name them", {
   expect_error(memApply(x, 2, sum, VARS = list(a = 1, a = 2)), "more than one `a`", class = "cowshed_error_argument")
   expect_error(memApply("x", 2, sum), "namespace field has to be set explicitly!", class = "cowshed_error_argument")
   expect_error(memApply(c("x", "y"), 2, sum, NAMESPACE = "n"), "has to be a single string", class = "cowshed_error_argument")
+  expect_error(memLapply(c("a.csv", "b.csv"), identity), "as.list(X)", fixed = TRUE, class = "cowshed_error_argument")
+  expect_error(memLapply("a.csv", identity), "as.list(X)", fixed = TRUE, class = "cowshed_error_argument")
   expect_error(memApply(x, 2, sum, VARS = "y"), "namespace field has to be set explicitly!", class = "cowshed_error_argument")
   expect_error(memApply(x, 2, sum, CLUSTER = "fast"), "\"psock\", \"fork\", \"future\" or \"mirai\", not \"fast\"", class = "cowshed_error_argument")
   expect_error(memApply(x, 2, sum, CLUSTER = 2), "not an object of class numeric", class = "cowshed_error_argument")

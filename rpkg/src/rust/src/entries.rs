@@ -98,6 +98,14 @@ entries! {
 
     send_at_once() |r: R| r.number(core::send_at_once() as f64);
 
+    put_off_interrupts(put_off, forget) |r: R| {
+        let (put_off, forget) = (flag(r, "put_off", put_off)?, flag(r, "forget", forget)?);
+        if forget == Some(true) {
+            core::forget_interrupts();
+        }
+        r.logical(core::put_off_interrupts(put_off == Some(true)))
+    };
+
     is_altrep(x) |r: R| r.logical(x.is_altrep());
 
     blank(mode, length, attributes, copy_on_write, shared_subset, shared_copy, store) |r: R| {
