@@ -83,7 +83,7 @@ deal <- function(engine, job, n, items = NULL, piece = NULL, progress = silence)
     }
     deaths <<- c(deaths, at)
     if (sum(deaths == at) > 1L) {
-      add_failure(list(index = at, died = TRUE, condition = worker_error(sprintf(
+      add_failure(list(index = at, condition = worker_error(sprintf(
         "the worker died there, and so did the one that tried again; it ran out of memory, or FUN ended R (%s)", why
       ))))
     } else {

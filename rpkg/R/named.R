@@ -318,9 +318,7 @@ not_registered <- function(namespace, name) {
 
 not_there <- function(...) named_error("gone", ...)
 
-named_error <- function(word, ...) {
-  stop(errorCondition(paste0(...), class = c(paste0("cowshed_error_", word), "cowshed_error")))
-}
+named_error <- function(word, ...) fail(word, paste0(...))
 
 check_namespace <- function(namespace) {
   if (!is.character(namespace) || length(namespace) != 1L || is.na(namespace)) {
