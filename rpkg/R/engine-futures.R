@@ -59,11 +59,10 @@ collect.cowshed_passing <- function(engine, seconds) {
     Sys.sleep(pause)
     pause <- min(2 * pause, 0.02)
   }
-  lapply(over, function(slot) {
-    task <- engine$tasks[[slot]]
-    engine$tasks[slot] <- list(NULL)
-    c(list(slot = slot), outcome(task))
-  })
+  answers <- lapply(over, function(slot) c(list(slot = slot), outcome(engine$tasks[[slot]])))
+  # Last: what an interrupt comes before is collected again.
+  engine$tasks[over] <- list(NULL)
+  answers
 }
 
 is_over <- function(task) {

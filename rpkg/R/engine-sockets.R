@@ -7,7 +7,8 @@
 #   nothing that anybody asks then, and is passed over. Amid a message it waits (suspendInterrupts() does not keep it away: R waits for sockets with
 #   interrupts allowed); should it get through all the same, the connection is spoilt, and the worker is given up.
 # - A worker is an environment: `con`, NULL once it was closed, `xdr`, `ours`: whether it is of no cluster that was passed in, `pid`, `place`, `asked`, the
-#   number of the last question, and `owes`: whether its answer is still to come.
+#   number of the last question, `owes`: whether its answer is still to come, and `heard`: what it was, until the next question. An interrupt may
+#   have come before it got to whom it was for, and there may be references in it.
 
 own <- new.env(parent = emptyenv())
 
@@ -138,6 +139,7 @@ tell <- function(worker, message, asks = FALSE) {
 }
 
 ask <- function(worker, f, arguments) {
+  worker$heard <- NULL
   worker$asked <- questions$last <- questions$last + 1
   tell(worker, list(type = "EXEC", data = list(fun = f, args = arguments, return = TRUE, tag = worker$asked), tag = NULL), asks = TRUE)
 }
@@ -150,10 +152,13 @@ take_answer <- function(worker) {
     amid <- TRUE
     heard <- tryCatch(unserialize(worker$con), error = identity)
     amid <- FALSE
-    if (!inherits(heard, "error") && identical(heard$tag, worker$asked)) worker$owes <- FALSE
+    if (!inherits(heard, "error") && identical(heard$tag, worker$asked)) {
+      worker$heard <- heard["value"]
+      worker$owes <- FALSE
+    }
   })
   if (inherits(heard, "error")) return(list(died = conditionMessage(heard)))
-  if (!worker$owes) return(list(value = heard$value))
+  if (!worker$owes) return(worker$heard)
   discard(list(heard))
   NULL
 }
@@ -172,7 +177,10 @@ listen <- function(worker, seconds = Inf) {
 
 # Hears what it owes. Whether the worker is there and has nothing more to say.
 settle <- function(worker, seconds = Inf) {
-  if (worker$owes && is.null(listen(worker, seconds)$value) && worker$owes) return(FALSE)
+  if (worker$owes) {
+    discard(list(listen(worker, seconds)))
+    if (worker$owes) return(FALSE)
+  }
   tryCatch(!socketSelect(list(worker$con), FALSE, 0), error = function(e) FALSE)
 }
 
@@ -240,6 +248,7 @@ halt.cowshed_sockets <- function(engine, slots, is_within) {
   local <- where_am_i()
   # An interrupt may have come before it was asked, or after it was heard.
   for (slot in slots) engine$busy[[slot]] <- engine$workers[[slot]]$owes
+  discard(lapply(engine$workers[slots], function(worker) worker$heard))
   hear <- function(seconds) {
     until <- Sys.time() + seconds
     while (any(engine$busy[slots]) && (left <- as.numeric(until - Sys.time(), units = "secs")) > 0) discard(collect(engine, left))

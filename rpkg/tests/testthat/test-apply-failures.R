@@ -225,6 +225,8 @@ test_that("interrupts at any moment leave a cluster in step, and nothing in the 
         identical(how, "interrupted") && identical(memLapply(1:4, identity, CLUSTER = cl), as.list(1:4)) &&
           identical(parallel::clusterEvalQ(cl, 1 + 1), list(2, 2))
       }, TRUE)
+      # Of little, workers let go when they collect.
+      parallel::clusterEvalQ(cl, { gc(); NULL })
       gc()
       answer(list(rounds = rounds, left = nrow(listSharedObjects())))
     })
