@@ -81,6 +81,13 @@ unsafe extern "C-unwind" {
         handler: unsafe extern "C-unwind" fn(SEXP, *mut c_void) -> SEXP,
         handler_data: *mut c_void,
     ) -> SEXP;
+    pub fn R_tryCatchError(
+        body: unsafe extern "C-unwind" fn(*mut c_void) -> SEXP,
+        data: *mut c_void,
+        handler: unsafe extern "C-unwind" fn(SEXP, *mut c_void) -> SEXP,
+        handler_data: *mut c_void,
+    ) -> SEXP;
+    pub fn Rf_coerceVector(x: SEXP, kind: SexpType) -> SEXP;
     pub fn Rf_protect(x: SEXP) -> SEXP;
     pub fn R_ProtectWithIndex(x: SEXP, index: *mut c_int);
     pub fn Rf_unprotect(n: c_int);

@@ -74,6 +74,11 @@ pub(super) fn set_message(message: String) {
     MESSAGE.set(Some(message));
 }
 
+/// What the callback that just failed on this thread said of it.
+pub(super) fn take_message() -> Option<String> {
+    MESSAGE.take()
+}
+
 impl Foreign {
     /// A copy of `strategy`; why not, if it lacks something.
     pub(super) fn new(strategy: &Strategy, name: &str, package: &str) -> std::result::Result<Self, &'static str> {

@@ -8,6 +8,7 @@ use cowshed_core::{NodeId, Payload};
 
 use super::abi::{self, Host, Node, Piece, Strategy};
 use super::foreign::{Encoding, Opening, is_current, required, set_message, shown};
+use super::virtuals;
 use crate::boundary::{Failure, Result, guard};
 use crate::sexp::Sexp;
 use crate::sys::SEXP;
@@ -32,6 +33,8 @@ static TABLE: Host = Host {
     restore_attributes,
     take_attributes,
     corrupt,
+    register_virtual: virtuals::register_virtual,
+    virtual_vector: virtuals::virtual_vector,
 };
 
 /// What `R_GetCCallable("cowshed", "cowshed_host")` is: gives the table, which lives for ever.
