@@ -7,7 +7,7 @@
 use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 
-use cowshed_core::{Area, FillError, Generator, Limits, PagerError, Snapshot};
+use cowshed_core::{Area, FillError, Generator, PagerError, PagerLimits, Snapshot};
 
 use super::{Object, Virtual, pager_failure};
 use crate::boundary::{Failure, R, Result, call};
@@ -164,7 +164,7 @@ pub fn set_limits(r: R) -> Result<()> {
         Some(dir) => dir,
         None => r.scope(|| evaluate(r, c"function(x) tempdir()", Sexp::null())?.text(r))?.unwrap_or_default(),
     };
-    cowshed_core::set_limits(Limits { clean, written, spill: PathBuf::from(spill) });
+    cowshed_core::set_pager_limits(PagerLimits { clean, written, spill: PathBuf::from(spill) });
     Ok(())
 }
 
