@@ -228,7 +228,7 @@ declare! {
             recipe(data: *mut c_void, x: SEXP, state: *mut SEXP, function: *mut SEXP) -> c_int;
             /// Stores the vector that recipe() stored the `state` of.
             restore(state: SEXP, value: *mut SEXP) -> c_int;
-            /// Stores x[index]. The subscripts are numbers from 1 on, or NA, or beyond the end.
+            /// Stores the elements of `x` that the `index` selects. Its subscripts are numbers from 1 on, or NA, or beyond the end.
             subset(data: *mut c_void, x: SEXP, index: SEXP, value: *mut SEXP) -> c_int;
             /// Stores a vector that is `x` again, and can be written to.
             duplicate(data: *mut c_void, x: SEXP, value: *mut SEXP) -> c_int;

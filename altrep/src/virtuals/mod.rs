@@ -1,6 +1,6 @@
 //! Virtual vectors: R vectors whose elements a generator makes when they are read.
 //!
-//! - `data1` is an external pointer to a [`Virtual`], which keeps what the generator needs of R's. Reading asks the generator for the elements in
+//! - `data1` is an external pointer to a `Virtual`, which keeps what the generator needs of R's. Reading asks the generator for the elements in
 //!   question and no others: `hooks`, `summaries`.
 //! - Code that wants a pointer gets one whose pages are made on first touch ([`cowshed_core::Area`]), or, where that cannot be, a plain vector: `pointer`.
 //!   What is written there belongs to this one vector. From then on reading shows it; pages that nobody wrote are still the generator's.
