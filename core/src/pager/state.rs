@@ -118,6 +118,7 @@ impl Pager {
     pub(super) fn set_limits(&mut self, limits: PagerLimits) {
         if limits.spill != self.limits.spill {
             self.spill.renew();
+            self.regions.values_mut().for_each(Region::freeze);
         }
         self.limits = limits;
         self.refused = None;
