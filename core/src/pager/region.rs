@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ahead::Streams;
-use super::layer::{self, Layers};
+use super::layer;
 use super::snapshot::View;
 use super::space::Space;
 use super::{BLOCK, BLOCK_PAGES, PAGE};
@@ -119,10 +119,9 @@ impl Region {
         self.written > 0 || self.view.is_changed()
     }
 
-    /// From now on the newest layer is others' too.
-    pub(super) fn freeze(&mut self) -> Layers {
+    /// The newest layer stays as it is.
+    pub(super) fn freeze(&mut self) {
         self.own_layer = false;
-        self.view.layers.clone()
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) static PAGER: Lock<Pager> = Lock::new(Pager::new());
 /// Notified when a generator that was run without the lock has returned.
 static RETURNED: Condvar = Condvar::new();
-/// Threads other than the pager's that wait for the lock: it lets them pass.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// How often another thread than the pager's came for what the pager's holds, and how often one had it: it lets those pass that came before.
+static CAME: AtomicU64 = AtomicU64::new(0);
+static PASSED: AtomicU64 = AtomicU64::new(0);
 /// Areas that are gone. A fault read before the last of them went may be of an address that is another's now.
 pub(super) static GONE: AtomicU64 = AtomicU64::new(0);
 
@@ -57,30 +58,28 @@ pub(super) struct Pager {
 
 /// Takes the lock, on any thread but the pager's.
 pub(super) fn lock() -> Guard {
-    WAITING.fetch_add(1, Ordering::SeqCst);
-    let guard = PAGER.lock();
-    WAITING.fetch_sub(1, Ordering::SeqCst);
-    guard
+    come(|| PAGER.lock())
 }
 
-/// Announces that a thread other than the pager's is about to wait for what the pager's holds.
-pub(super) fn announce<T>(wait: impl FnOnce() -> T) -> T {
-    WAITING.fetch_add(1, Ordering::SeqCst);
+/// Waits for what the pager's thread holds.
+pub(super) fn come<T>(wait: impl FnOnce() -> T) -> T {
+    CAME.fetch_add(1, Ordering::SeqCst);
     let got = wait();
-    WAITING.fetch_sub(1, Ordering::SeqCst);
+    PASSED.fetch_add(1, Ordering::SeqCst);
     got
 }
 
 /// On the pager's thread: locks that are given back and taken again at once would keep others out for long.
 pub(super) fn let_others_pass() {
-    while WAITING.load(Ordering::SeqCst) > 0 {
+    let came = CAME.load(Ordering::SeqCst);
+    while PASSED.load(Ordering::SeqCst) < came {
         std::thread::yield_now();
     }
 }
 
 /// In a forked child, where nobody waits.
 pub(super) fn nobody_waits() {
-    WAITING.store(0, Ordering::SeqCst);
+    PASSED.store(CAME.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
 /// Waits, without the lock, until no generator of the area that `busy` tells of runs.
@@ -119,6 +118,7 @@ impl Pager {
     pub(super) fn set_limits(&mut self, limits: PagerLimits) {
         if limits.spill != self.limits.spill {
             self.spill.renew();
+            self.regions.values_mut().for_each(Region::freeze);
         }
         self.limits = limits;
         self.refused = None;

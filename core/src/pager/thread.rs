@@ -55,7 +55,7 @@ fn block_signals() -> libc::sigset_t {
 
 /// Waits until no fault is being served, and keeps it so; `None` on the pager's own thread, whose generator forks.
 pub(super) fn wait_for_turn() -> Option<MutexGuard<'static, ()>> {
-    (!IS_PAGER.get()).then(|| state::announce(|| TURN.lock()))
+    (!IS_PAGER.get()).then(|| state::come(|| TURN.lock()))
 }
 
 /// In a forked child, whose only thread was perhaps forked by a generator.
