@@ -38,6 +38,7 @@ pub(crate) use class::init;
 pub use closure::of_function;
 pub use pointer::{check_limits, set_limits};
 pub use recipe::Recipe;
+pub(crate) use recipe::{parts, unshared};
 pub use source::{Facts, Source};
 pub use wrapped::wrap;
 

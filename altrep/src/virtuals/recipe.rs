@@ -61,11 +61,11 @@ impl Recipe {
     }
 
     /// As an R list: version; type and length of the vector; whether it is shared; name and state; three numbers for each step.
-    fn as_list(&self, r: R, x: Object) -> Result<Sexp> {
+    fn as_list(&self, r: R, x: Object, shared: bool) -> Result<Sexp> {
         let numbers: Vec<f64> = self.steps.iter().flat_map(Step::numbers).collect();
         r.list(5, |i| match i {
             0 => r.integer(VERSION),
-            1 => r.numbers(3, |i| [f64::from(x.kind()), x.get().len() as f64, f64::from(x.get().is_shared())][i]),
+            1 => r.numbers(3, |i| [f64::from(x.kind()), x.get().len() as f64, f64::from(shared)][i]),
             2 => r.string(&self.name),
             3 => Ok(self.state),
             _ => r.numbers(numbers.len(), |i| numbers[i]),
@@ -118,7 +118,7 @@ pub(super) fn serialized_state(r: R, x: Object) -> Result<Option<SEXP>> {
     if !recipe.always && by_value::now(r)? == By::Value {
         return Ok(None);
     }
-    Ok(Some(recipe.as_list(r, x)?.into_r()))
+    Ok(Some(recipe.as_list(r, x, x.get().is_shared())?.into_r()))
 }
 
 /// The vector of a recipe. One that cannot be made again is a vector of the right length whose every access raises the reason: an error here would kill a
@@ -269,7 +269,7 @@ impl Shareable<Session> for Recipes {
     }
 
     fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
-        let list = list_of(session.r, x)?;
+        let list = list_of(session.r, x, true)?;
         let recipe = out.encode(list)?;
         let attributes = attributes::encode(session, x, out)?;
         let parts = [recipe].into_iter().chain(attributes);
@@ -287,7 +287,7 @@ impl Shareable<Session> for Recipes {
 
     fn replace(&self, session: &Session, original: Sexp, node: NodeId, from: &mut Opener<'_, Session>) -> Result<Sexp> {
         let recipe = child(node, from)?;
-        let list = list_of(session.r, original)?;
+        let list = list_of(session.r, original, true)?;
         let list = from.replace(list, recipe)?;
         let x = self.make(session.r, node, from, list)?;
         attributes::take_over(session, original, x, node, from)?;
@@ -312,8 +312,21 @@ fn child(node: NodeId, from: &Opener<'_, Session>) -> Result<NodeId> {
     from.children(node).next().ok_or_else(|| from.bad(node, "it is a virtual vector without a recipe").into())
 }
 
-fn list_of(r: R, x: Sexp) -> Result<Sexp> {
+/// The recipe of a shared vector, for a walk over what it holds.
+pub(crate) fn parts(r: R, x: Sexp) -> Result<Sexp> {
+    list_of(r, x, false)
+}
+
+/// The vector of a shared vector's recipe in which nothing is shared any more.
+pub(crate) fn unshared(r: R, x: Sexp, parts: Sexp) -> Result<Sexp> {
+    let plain = calmly(r, parts)?;
+    // SAFETY: both R objects.
+    call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(plain.0, x.0) })?;
+    Ok(plain)
+}
+
+fn list_of(r: R, x: Sexp, shared: bool) -> Result<Sexp> {
     let gone = || Failure::new("internal", "a virtual vector has lost its recipe");
     let x = Object::find(x.0).ok_or_else(gone)?;
-    recipe(r, x)?.ok_or_else(gone)?.as_list(r, x)
+    recipe(r, x)?.ok_or_else(gone)?.as_list(r, x, shared)
 }

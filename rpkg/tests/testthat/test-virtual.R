@@ -433,11 +433,19 @@ test_that("share() sends the recipe, with its parts in shared memory", {
     through <- share(v, copyOnWrite = FALSE)
     expect_false(is.virtual(through))
     expect_identical(through, data)
+    for (shared in list(s, share(numbers(1e6)), m)) {
+      plain <- unshare(shared)
+      expect_false(is.shared(plain))
+      expect_true(is.virtual(plain))
+      expect_identical(plain[5:9], shared[5:9])
+      expect_identical(attributes(plain), attributes(shared))
+    }
+    expect_false(is.shared(unshare(n)))
     # Written to, the shared one is nobody's but its own.
     s[1] <- 0
     expect_false(is.shared(s))
     expect_identical(s[1:2], c(0, data[2]))
-    rm(s, n, m, shared, through)
+    rm(s, n, m, shared, through, plain)
     gc()
     expect_clean_store(ledgers = 1L)
   })
