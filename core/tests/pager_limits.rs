@@ -22,17 +22,17 @@ fn alone(test: &str) -> bool {
 }
 
 fn alone_with(test: &str, prepare: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) -> bool {
-    if !support::is_role(test) {
+    if !support::is_role(test) && !long() {
         support::in_a_process_of_its_own(test, prepare);
     }
-    support::is_role(test)
+    support::is_role(test) || long()
 }
 
 fn limits(clean: usize, written: usize, spill: PathBuf) {
     set_pager_limits(PagerLimits { clean, written, spill });
 }
 
-/// Whether this is the long form of the tests.
+/// Whether this is the long form, which is run test by test: `PAGER_LONG=1 timeout 900 cargo test --test pager_limits -- --exact NAME`.
 fn long() -> bool {
     std::env::var_os("PAGER_LONG").is_some()
 }

@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use super::BLOCK_PAGES;
+
 /// Sequences of faults told apart in one area: threads that each read a part, columns read side by side.
 const STREAMS: usize = 8;
 /// Most pages made at once.
 pub(super) const MOST: usize = 256;
+
+/// Pages that a long stream leaves in memory behind itself.
+const BEHIND: usize = 1024;
 
 #[derive(Debug, Clone, Copy)]
 struct Stream {
@@ -13,6 +18,8 @@ struct Stream {
     low: usize,
     high: usize,
     window: usize,
+    /// Pages it has come along.
+    way: usize,
     /// When it was last used.
     used: u64,
 }
@@ -23,29 +30,49 @@ pub(super) struct Streams {
     clock: u64,
 }
 
+/// What to do for a fault.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// The pages to make, that of the fault among them.
+    pub(super) make: Range<usize>,
+    /// Pages nobody will miss: their stream is longer by now than all that is kept, so they would be gone before it came by again.
+    pub(super) leave: Range<usize>,
+}
+
 impl Streams {
     pub(super) fn new() -> Streams {
-        Streams { streams: [Stream { low: usize::MAX, high: usize::MAX, window: 0, used: 0 }; STREAMS], clock: 0 }
+        let none = Stream { low: usize::MAX, high: usize::MAX, window: 0, way: 0, used: 0 };
+        Streams { streams: [none; STREAMS], clock: 0 }
     }
 
-    /// The pages to make for a fault at `page`, it among them, of an area of `pages`.
-    pub(super) fn next(&mut self, page: usize, pages: usize) -> Range<usize> {
+    /// For a fault at `page` of an area of `pages`, where `kept` pages are.
+    pub(super) fn next(&mut self, page: usize, pages: usize, kept: usize) -> Step {
         self.clock += 1;
         let follows = |s: &&mut Stream| s.high == page || s.low == page + 1;
-        let (range, window) = match self.streams.iter_mut().find(follows) {
-            Some(s) => {
-                s.window = (s.window * 2).min(MOST);
-                let range =
-                    if s.high == page { page..page + s.window } else { (page + 1).saturating_sub(s.window)..page + 1 };
-                (s.low, s.high, s.used) = (range.start, range.end.min(pages), self.clock);
-                return s.low..s.high;
+        let Some(s) = self.streams.iter_mut().find(follows) else {
+            if let Some(oldest) = self.streams.iter_mut().min_by_key(|s| s.used) {
+                *oldest = Stream { low: page, high: page + 1, window: 1, way: 1, used: self.clock };
             }
-            None => (page..page + 1, 1),
+            return Step { make: page..page + 1, leave: 0..0 };
         };
-        if let Some(oldest) = self.streams.iter_mut().min_by_key(|s| s.used) {
-            *oldest = Stream { low: range.start, high: range.end, window, used: self.clock };
-        }
-        range
+        let up = s.high == page;
+        s.window = (s.window * 2).min(MOST);
+        // A large one ends with a block, so that what goes later are whole blocks.
+        (s.low, s.high) = match up {
+            true if s.window < BLOCK_PAGES => (page, page + s.window),
+            true => (page, (page + s.window) / BLOCK_PAGES * BLOCK_PAGES),
+            false if s.window < BLOCK_PAGES => ((page + 1).saturating_sub(s.window), page + 1),
+            false => ((page + 1).saturating_sub(s.window).next_multiple_of(BLOCK_PAGES), page + 1),
+        };
+        (s.high, s.used) = (s.high.min(pages), self.clock);
+        let made = s.high - s.low;
+        s.way += made;
+        let leave = match up {
+            _ if s.way < kept.max(2 * BEHIND) => 0..0,
+            true => s.high.saturating_sub(made + BEHIND)..s.high - BEHIND,
+            false => s.low + BEHIND..(s.low + BEHIND + made).min(pages),
+        };
+        Step { make: s.low..s.high, leave }
     }
 }
 
@@ -58,18 +85,20 @@ mod tests {
         let mut s = Streams::new();
         let (mut at, mut sizes) = (0, Vec::new());
         while at < 1000 {
-            let range = s.next(at, 1000);
-            assert_eq!(range.start, at);
-            (at, _) = (range.end, sizes.push(range.len()));
+            let make = s.next(at, 1000, usize::MAX).make;
+            assert_eq!(make.start, at);
+            (at, _) = (make.end, sizes.push(make.len()));
         }
-        assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 256, 233]);
+        assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 1, 128, 256, 256, 256, 40]);
         let (mut at, mut sizes) = (1000, Vec::new());
         while at > 0 {
-            let range = s.next(at - 1, 1000);
-            assert_eq!(range.end, at);
-            (at, _) = (range.start, sizes.push(range.len()));
+            let make = s.next(at - 1, 1000, usize::MAX).make;
+            assert_eq!(make.end, at);
+            (at, _) = (make.start, sizes.push(make.len()));
         }
-        assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 256, 233]);
+        assert_eq!(sizes.iter().sum::<usize>(), 1000);
+        assert_eq!(sizes[..6], [1, 2, 4, 8, 16, 32]);
+        assert!(sizes[6..].iter().all(|n| *n <= MOST));
     }
 
     #[test]
@@ -77,9 +106,28 @@ mod tests {
         let mut s = Streams::new();
         let mut at = 0;
         for i in 0..50 {
-            at = s.next(at, 1 << 30).end;
-            (0..STREAMS - 2).for_each(|k| assert_eq!(s.next((1 << 20) + (i * 8 + k) * 7919, 1 << 30).len(), 1));
+            at = s.next(at, 1 << 30, usize::MAX).make.end;
+            for k in 0..STREAMS - 2 {
+                assert_eq!(s.next((1 << 20) + (i * 8 + k) * 7919, 1 << 30, usize::MAX).make.len(), 1);
+            }
         }
         assert!(at > 40 * MOST);
+    }
+
+    #[test]
+    fn a_stream_leaves_pages_behind_once_it_is_longer_than_what_is_kept() {
+        for up in [true, false] {
+            let (mut s, mut at, mut left) = (Streams::new(), 0, 0);
+            let (pages, kept) = (1 << 20, 20_000);
+            while at < 100_000 {
+                let step = s.next(if up { at } else { pages - 1 - at }, pages, kept);
+                at += step.make.len();
+                assert!(at >= kept || step.leave.is_empty());
+                left += step.leave.len();
+                let behind = if up { step.leave.end + BEHIND } else { step.leave.start - BEHIND.min(step.leave.start) };
+                assert!(step.leave.is_empty() || behind == if up { step.make.end } else { step.make.start });
+            }
+            assert!(left + kept + BEHIND + MOST >= at && left < at - kept + 2 * MOST);
+        }
     }
 }

@@ -104,6 +104,22 @@ impl Region {
         found
     }
 
+    /// The pages are not in memory any more.
+    pub(super) fn forget(&mut self, pages: &Range<usize>) {
+        let mut page = pages.start;
+        while page < pages.end {
+            let (block, first) = (page / BLOCK_PAGES, page % BLOCK_PAGES);
+            let last = (pages.end - page + first).min(BLOCK_PAGES);
+            if let Some(known) = self.blocks.get_mut(&block) {
+                known.present &= !mask(&(first..last));
+                if known.present == 0 {
+                    self.blocks.remove(&block);
+                }
+            }
+            page += last - first;
+        }
+    }
+
     /// Pages that are not what the generator gives.
     pub(super) fn changed_pages(&self) -> usize {
         let layers = &self.view.layers;

@@ -210,19 +210,35 @@ impl Pager {
         self.clean.push(address, pages);
     }
 
-    /// Gives clean pages of a block back.
-    fn discard(&mut self, start: usize, block: usize, pages: u64) {
+    /// Gives those of the pages back that are clean.
+    pub(super) fn discard(&mut self, start: usize, pages: Range<usize>) {
+        let blocks = pages.start / BLOCK_PAGES..pages.end.div_ceil(BLOCK_PAGES);
+        let masks = blocks.map(|block| {
+            let base = block * BLOCK_PAGES;
+            (block, mask(&(pages.start.max(base) - base..pages.end.min(base + BLOCK_PAGES) - base)))
+        });
+        self.discard_all(start, masks);
+    }
+
+    /// The same, for pages of blocks, one after the other.
+    fn discard_all(&mut self, start: usize, blocks: impl Iterator<Item = (usize, u64)>) {
         let Some(region) = self.regions.get_mut(&start) else { return };
-        let Some(known) = region.blocks.get_mut(&block) else { return };
-        for run in runs(pages & known.clean()) {
-            if region.space.discard((block * BLOCK_PAGES + run.start) * PAGE, run.len() * PAGE).is_ok() {
-                known.present &= !mask(&run);
+        let mut all: Vec<Range<usize>> = Vec::new();
+        for (block, pages) in blocks {
+            for run in runs(pages & region.block(block).clean()) {
+                let run = block * BLOCK_PAGES + run.start..block * BLOCK_PAGES + run.end;
+                match all.last_mut() {
+                    Some(last) if last.end == run.start => last.end = run.end,
+                    _ => all.push(run),
+                }
+            }
+        }
+        for run in all {
+            if region.space.discard(run.start * PAGE, run.len() * PAGE).is_ok() {
+                region.forget(&run);
                 region.clean -= run.len();
                 self.clean.pages -= run.len();
             }
-        }
-        if known.present == 0 {
-            region.blocks.remove(&block);
         }
     }
 
@@ -235,7 +251,7 @@ impl Pager {
         while self.clean.pages > most.max(LEAST) {
             let Some(entry) = self.clean.pop() else { break };
             if let Some((start, block)) = self.locate(entry) {
-                self.discard(start, block, entry.pages);
+                self.discard_all(start, std::iter::once((block, entry.pages)));
             }
         }
         let regions = &self.regions;
@@ -245,8 +261,9 @@ impl Pager {
 
     /// All clean pages of an area.
     pub(super) fn discard_clean(&mut self, start: usize) {
-        let blocks: Vec<usize> = self.regions.get(&start).map_or(Vec::new(), |r| r.blocks.keys().copied().collect());
-        blocks.into_iter().for_each(|block| self.discard(start, block, !0));
+        let blocks: Vec<_> =
+            self.regions.get(&start).map_or(Vec::new(), |r| r.blocks.keys().map(|block| (*block, !0)).collect());
+        self.discard_all(start, blocks.into_iter());
     }
 
     /// The area and the number of a block.
@@ -318,7 +335,7 @@ impl Pager {
         let before = self.regions.get(&start).map_or(0, |r| r.block(block).written);
         let done = self.copy_out(start, block);
         let after = self.regions.get(&start).map_or(0, |r| r.block(block).written);
-        self.discard(start, block, before & !after);
+        self.discard_all(start, std::iter::once((block, before & !after)));
         done
     }
 

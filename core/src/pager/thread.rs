@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::{cell::Cell, io, thread};
 
 use super::PAGE;
-use super::ahead::MOST;
+use super::ahead::{MOST, Step};
 use super::generator::FillError;
 use super::snapshot::View;
 use super::state::{self, GONE, PAGER};
@@ -94,7 +94,7 @@ fn run(uffd: Uffd) {
 fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
     let address = fault.address / PAGE * PAGE;
     let mut pager = PAGER.lock();
-    let start = pager.start_of(address);
+    let (start, kept) = (pager.start_of(address), pager.limits.clean / PAGE);
     let region = start.and_then(|start| pager.regions.get_mut(&start));
     let Some(region) = region.filter(|_| GONE.load(Ordering::SeqCst) == gone) else {
         // Whoever still waits there says so again.
@@ -108,7 +108,7 @@ fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
         // Given back since: it comes again, as one of a page that is not there.
         return uffd.wake(address, PAGE);
     } else {
-        let window = region.streams.next(page, region.pages());
+        let Step { make: window, leave } = region.streams.next(page, region.pages(), kept);
         let absent = region.absent(window.clone());
         let view = region.view.clone();
         pager.filling = Some(id);
@@ -135,6 +135,9 @@ fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
             return uffd.wake(address, PAGE);
         }
         uffd.wake(start + window.start * PAGE, window.len() * PAGE);
+        if !leave.is_empty() {
+            pager.discard(start, leave);
+        }
     }
     pager.trim_clean();
     store::trim_written(pager);
