@@ -48,8 +48,7 @@ static CLASSES: [AtomicPtr<SEXPREC>; 32] = [const { AtomicPtr::new(null_mut()) }
 /// What stands behind a virtual vector.
 pub(crate) struct Virtual {
     source: Arc<dyn Source>,
-    /// The source's elements, under what was written to the vector that this one is a duplicate of.
-    snapshot: Snapshot,
+    shape: Shape,
     pointer: Pointer,
     /// It came from share(), or from another process that shared it.
     shared: bool,
@@ -124,13 +123,12 @@ impl Object {
         by_element!(self.kind(), E => made.object::<E>(r), Err(not_a_vector()))
     }
 
-    /// Its elements as they are now, whatever is written to it later.
+    /// Its elements as they are now, whatever is written to it later. Not of one that has become a plain vector.
     pub(crate) fn snapshot(self) -> Result<Snapshot> {
         let this = self.get();
-        match this.pointer.area() {
-            Some(area) => area.snapshot().map_err(pager_failure),
-            None => Ok(this.snapshot.clone()),
-        }
+        this.check()?;
+        let plain = || Failure::new("internal", "a virtual vector has become a plain one");
+        this.pointer.snapshot().map_err(pager_failure)?.ok_or_else(plain)
     }
 }
 
@@ -157,7 +155,8 @@ impl Made {
 
     pub(crate) fn object<E: Element>(self, r: R) -> Result<Object> {
         let Made { source, snapshot, keep, shared } = self;
-        let pointer = owner(r, Virtual { source, snapshot, pointer: Pointer::default(), shared })?;
+        let pointer =
+            owner(r, Virtual { source, shape: snapshot.shape().clone(), pointer: Pointer::of(snapshot), shared })?;
         // SAFETY: an external pointer; R's write barrier is in the setter.
         unsafe { libR_sys::R_SetExternalPtrProtected(pointer, keep.0) };
         let class = R_altrep_class_t { ptr: CLASSES[E::TYPE as usize].load(Ordering::Relaxed) };
@@ -213,7 +212,7 @@ fn is_ours(x: SEXP) -> bool {
 impl Virtual {
     #[inline]
     pub(crate) fn len(&self) -> u64 {
-        self.snapshot.shape().len
+        self.shape.len
     }
 
     pub(crate) fn is_shared(&self) -> bool {
@@ -222,20 +221,20 @@ impl Virtual {
 
     /// Whether it holds anything that its source does not give.
     pub(crate) fn is_changed(&self) -> bool {
-        self.snapshot.is_changed() || self.pointer.is_changed()
+        self.pointer.is_changed()
     }
 
     /// The elements from `start` on, into all of `out`: R's thread.
     fn read(&self, start: u64, out: &mut [u8]) -> Result<()> {
         self.check()?;
-        self.pointer.read(&self.snapshot, start, out).map_err(|error| self.failure(start, out.len(), error))
+        self.pointer.read(self.shape.width, start, out).map_err(|error| self.failure(start, out.len(), error))
     }
 
     /// The error of elements that cannot be made.
     #[cold]
     fn failure(&self, start: u64, bytes: usize, error: FillError) -> Failure {
         let FillError::Failed(why) = error else { return Failure::Jump };
-        let n = (bytes / self.snapshot.shape().width) as u64;
+        let n = (bytes / self.shape.width) as u64;
         let which = if n == 1 {
             format!("element {} of a virtual vector ({}) cannot", start + 1, self.source.describe())
         } else {
@@ -249,8 +248,11 @@ impl Virtual {
         Failure::new("generator", format!("{which} be made: {why}"))
     }
 
-    /// An error if, since the last look, somebody who has the pointer was given missing values in place of what could not be made.
+    /// Hands what was written to a source that takes it. An error if, since the last look, somebody who has the pointer was given missing values in place of what could not be made.
     fn check(&self) -> Result<()> {
+        if self.source.stores() {
+            self.pointer.flush().map_err(|error| self.failure(0, self.shape.width, error))?;
+        }
         match self.pointer.take_failure() {
             None => Ok(()),
             Some(why) => Err(Failure::new(

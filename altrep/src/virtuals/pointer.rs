@@ -4,8 +4,9 @@
 //! - Else a plain vector of all elements, if it is not larger than `options(cowshed.materialize = )`.
 //! - Small vectors are plain at once: that costs less than one page fault.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use cowshed_core::{Area, FillError, Generator, PagerError, PagerLimits, Snapshot};
 
@@ -22,71 +23,96 @@ const SMALL: usize = 64 << 10;
 /// Bytes made at a time of a plain vector, between two looks whether the user interrupts.
 const CHUNK: usize = 1 << 20;
 
-#[derive(Default)]
-pub(super) struct Pointer(OnceCell<State>);
+/// What stands behind a virtual vector's elements.
+pub(super) struct Pointer(RefCell<State>);
 
+/// A clone is the same one, and costs next to nothing.
+#[derive(Clone)]
 enum State {
-    Paged(Area),
-    /// `data2` holds the vector, and this is where its elements are.
+    /// No pointer yet: the source's elements, under what was written to the vector that this one is a duplicate of.
+    None(Snapshot),
+    Paged(Rc<Area>),
+    /// `data2` holds a vector, and this is where its elements are.
     Plain {
         data: *mut u8,
-        written: Cell<bool>,
+        written: bool,
     },
 }
 
 impl Pointer {
-    pub(super) fn area(&self) -> Option<&Area> {
-        match self.0.get() {
-            Some(State::Paged(area)) => Some(area),
-            _ => None,
-        }
+    pub(super) fn of(snapshot: Snapshot) -> Pointer {
+        Pointer(RefCell::new(State::None(snapshot)))
+    }
+
+    /// A borrow must not outlast a look: what makes elements may come back here.
+    fn state(&self) -> State {
+        self.0.borrow().clone()
     }
 
     /// The elements as a plain vector has them, if there is one.
+    #[inline]
     pub(super) fn plain(&self) -> Option<*mut u8> {
-        match self.0.get() {
-            Some(State::Plain { data, .. }) => Some(*data),
+        match *self.0.borrow() {
+            State::Plain { data, .. } => Some(data),
             _ => None,
         }
     }
 
-    /// Whether somebody wrote through it, or, to a plain vector, may have.
+    /// Whether there is anything that the source does not give: somebody wrote, or, to a plain vector, may have.
     pub(super) fn is_changed(&self) -> bool {
-        match self.0.get() {
-            None => false,
-            Some(State::Paged(area)) => area.is_changed(),
-            Some(State::Plain { written, .. }) => written.get(),
+        match &*self.0.borrow() {
+            State::None(snapshot) => snapshot.is_changed(),
+            State::Paged(area) => area.is_changed(),
+            State::Plain { written, .. } => *written,
         }
     }
 
-    pub(super) fn read(&self, snapshot: &Snapshot, start: u64, out: &mut [u8]) -> std::result::Result<(), FillError> {
-        match self.0.get() {
-            None => super::unpanicked(|| snapshot.fill(start, out)),
-            Some(State::Paged(area)) => super::unpanicked(|| area.read(start, out)),
-            Some(State::Plain { data, .. }) => {
-                let offset = start as usize * snapshot.shape().width;
+    /// The elements as they are now; `None` if they are a plain vector's.
+    pub(super) fn snapshot(&self) -> std::result::Result<Option<Snapshot>, PagerError> {
+        match self.state() {
+            State::None(snapshot) => Ok(Some(snapshot)),
+            State::Paged(area) => area.snapshot().map(Some),
+            State::Plain { .. } => Ok(None),
+        }
+    }
+
+    pub(super) fn read(&self, width: usize, start: u64, out: &mut [u8]) -> std::result::Result<(), FillError> {
+        match self.state() {
+            State::None(snapshot) => super::unpanicked(|| snapshot.fill(start, out)),
+            State::Paged(area) => super::unpanicked(|| area.read(start, out)),
+            State::Plain { data, .. } => {
                 // SAFETY: hooks ask for elements within the vector; `out` is not ours.
-                unsafe { std::ptr::copy_nonoverlapping(data.add(offset), out.as_mut_ptr(), out.len()) };
+                unsafe {
+                    std::ptr::copy_nonoverlapping(data.add(start as usize * width), out.as_mut_ptr(), out.len());
+                }
                 Ok(())
             }
         }
     }
 
+    /// Hands what was written to a source that takes it.
+    pub(super) fn flush(&self) -> std::result::Result<(), FillError> {
+        match self.state() {
+            State::Paged(area) if area.is_changed() => super::unpanicked(|| area.flush().map(drop)),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn take_failure(&self) -> Option<String> {
-        self.area().and_then(Area::take_failure)
+        match &*self.0.borrow() {
+            State::Paged(area) => area.take_failure(),
+            _ => None,
+        }
     }
 
     pub(super) fn describe(&self) -> String {
-        match self.0.get() {
-            None => "no pointer".to_owned(),
-            Some(State::Paged(area)) => {
-                format!(
-                    "a pointer, {} bytes of pages in memory, {} pages written",
-                    area.resident_bytes(),
-                    area.changed_pages()
-                )
+        match &*self.0.borrow() {
+            State::None(_) => "no pointer".to_owned(),
+            State::Paged(area) => {
+                let (bytes, pages) = (area.resident_bytes(), area.changed_pages());
+                format!("a pointer, {bytes} bytes of pages in memory, {pages} pages written")
             }
-            Some(State::Plain { .. }) => "a plain vector".to_owned(),
+            State::Plain { .. } => "a plain vector".to_owned(),
         }
     }
 }
@@ -98,28 +124,30 @@ impl Pointer {
 pub(super) fn demand(r: R, x: Object, writable: bool) -> Result<*mut u8> {
     let this = x.get();
     this.check()?;
-    if this.pointer.0.get().is_none() {
-        let state = make(r, x, this)?;
-        // Only R's thread sets it, and nothing between the look and this does.
-        let _ = this.pointer.0.set(state);
+    if let State::None(snapshot) = this.pointer.state() {
+        let state = make(r, x, this, snapshot)?;
+        // What made the elements may have asked for the pointer too.
+        if let State::None(_) = this.pointer.state() {
+            this.pointer.0.replace(state);
+        }
     }
-    match this.pointer.0.get() {
-        Some(State::Paged(area)) => Ok(area.as_ptr()),
-        Some(State::Plain { data, written }) => {
-            written.set(written.get() || writable);
+    match &mut *this.pointer.0.borrow_mut() {
+        State::Paged(area) => Ok(area.as_ptr()),
+        State::Plain { data, written } => {
+            *written |= writable;
             Ok(*data)
         }
-        None => Err(Failure::new("internal", "a virtual vector has no pointer")),
+        State::None(_) => Err(Failure::new("internal", "a virtual vector has no pointer")),
     }
 }
 
-fn make(r: R, x: Object, this: &Virtual) -> Result<State> {
-    let bytes = this.snapshot.shape().bytes();
+fn make(r: R, x: Object, this: &Virtual, snapshot: Snapshot) -> Result<State> {
+    let (width, bytes) = (this.shape.width, this.shape.bytes());
     if bytes.is_some_and(|bytes| bytes <= SMALL) && !this.source.stores() {
         return plain(r, x, this);
     }
-    let why = match paged(r, this)? {
-        Ok(area) => return Ok(State::Paged(area)),
+    let why = match paged(r, this, snapshot)? {
+        Ok(area) => return Ok(State::Paged(Rc::new(area))),
         Err(why) => why,
     };
     let limit = options::materialize(r)?;
@@ -131,7 +159,7 @@ fn make(r: R, x: Object, this: &Virtual) -> Result<State> {
         format!(
             "a virtual vector of {} ({}) was asked for a pointer, and cannot give one: {why}; it is larger than what is made whole instead \
              ({}: set options(cowshed.materialize = ) to more bytes if there is memory for it), so use a part of it, x[a:b]",
-            size(this.len() as f64 * this.snapshot.shape().width as f64),
+            size(this.len() as f64 * width as f64),
             this.source.describe(),
             size(limit)
         ),
@@ -139,7 +167,7 @@ fn make(r: R, x: Object, this: &Virtual) -> Result<State> {
 }
 
 /// A pointer of pages made on first touch; why there is none, in words.
-fn paged(r: R, this: &Virtual) -> Result<std::result::Result<Area, String>> {
+fn paged(r: R, this: &Virtual, snapshot: Snapshot) -> Result<std::result::Result<Area, String>> {
     if !this.source.is_any_thread() {
         return Ok(Err("what makes its elements runs on R's own thread only".to_owned()));
     }
@@ -147,7 +175,7 @@ fn paged(r: R, this: &Virtual) -> Result<std::result::Result<Area, String>> {
         return Ok(Err("options(cowshed.userfaultfd = FALSE) forbids pages that are made on first touch".to_owned()));
     }
     set_limits(r)?;
-    match Area::new(this.snapshot.clone()) {
+    match Area::new(snapshot) {
         Ok(area) => Ok(Ok(area)),
         Err(error @ (PagerError::Unavailable { .. } | PagerError::Reserve { .. })) => Ok(Err(error.to_string())),
         Err(error) => Err(pager_failure(error)),
@@ -180,10 +208,12 @@ pub fn check_limits(r: R) -> Result<(usize, usize)> {
 fn plain(r: R, x: Object, this: &Virtual) -> Result<State> {
     by_element!(x.kind(), E => {
         let vector = vector::<E>(r, this)?;
-        // SAFETY: a virtual vector; R's write barrier is in the setter.
-        unsafe { sys::R_set_altrep_data2(x.sexp(), vector) };
+        if let State::None(_) = this.pointer.state() {
+            // SAFETY: a virtual vector; R's write barrier is in the setter.
+            unsafe { sys::R_set_altrep_data2(x.sexp(), vector) };
+        }
         // SAFETY: a plain vector of this type.
-        Ok(State::Plain { data: unsafe { E::data(vector) }.cast(), written: Cell::new(false) })
+        Ok(State::Plain { data: unsafe { E::data(vector) }.cast(), written: false })
     }, Err(super::not_a_vector()))
 }
 
