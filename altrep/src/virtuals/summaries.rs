@@ -146,13 +146,7 @@ fn two_sum(high: f64, low: f64, value: f64) -> (f64, f64) {
 pub(super) fn extreme_double(r: R, x: Object, largest: bool) -> Result<Option<SEXP>> {
     let mut best = [if largest { f64::NEG_INFINITY } else { f64::INFINITY }; LANES];
     let complete = blocks::<crate::element::Double>(r, x, |block| {
-        let mut missing = false;
-        for (k, value) in block.iter().enumerate() {
-            missing |= value.is_nan();
-            let place = &mut best[k % LANES];
-            *place = if largest { place.max(*value) } else { place.min(*value) };
-        }
-        !missing
+        if largest { extreme::<true>(&mut best, block) } else { extreme::<false>(&mut best, block) }
     })?;
     if !complete || x.get().len() == 0 {
         return Ok(None);
@@ -160,6 +154,24 @@ pub(super) fn extreme_double(r: R, x: Object, largest: bool) -> Result<Option<SE
     let value = best.into_iter().fold(best[0], |a, b| if largest { a.max(b) } else { a.min(b) });
     // SAFETY: allocation.
     call(r, || unsafe { sys::Rf_ScalarReal(value) }).map(Some)
+}
+
+/// Whether all of the block are numbers; if so the best so far has them, too.
+fn extreme<const LARGEST: bool>(best: &mut [f64; LANES], block: &[f64]) -> bool {
+    let better = |a: f64, b: f64| if (b > a) == LARGEST { b } else { a };
+    let mut missing = [false; LANES];
+    let mut lanes = block.chunks_exact(LANES);
+    for values in &mut lanes {
+        for k in 0..LANES {
+            missing[k] |= values[k].is_nan();
+            best[k] = better(best[k], values[k]);
+        }
+    }
+    for (k, value) in lanes.remainder().iter().enumerate() {
+        missing[k] |= value.is_nan();
+        best[k] = better(best[k], *value);
+    }
+    missing == [false; LANES]
 }
 
 /// The same of integers.

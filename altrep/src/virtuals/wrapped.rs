@@ -139,14 +139,19 @@ impl Generator for Wrapped {
     fn fill(&self, start: u64, out: &mut [u8]) -> std::result::Result<(), FillError> {
         match self.place {
             Place::Sequence { first, step } => {
-                let value = |k: usize| first + step * (start + k as u64) as f64;
-                if self.kind == sys::REALSXP {
-                    out.chunks_exact_mut(8)
-                        .enumerate()
-                        .for_each(|(k, place)| place.copy_from_slice(&value(k).to_ne_bytes()));
-                } else {
-                    let place = out.chunks_exact_mut(4).enumerate();
-                    place.for_each(|(k, place)| place.copy_from_slice(&(value(k) as i32).to_ne_bytes()));
+                // Both numbers are exact, and a small integer becomes a double several at a time.
+                let (from, value) = (start as f64, |from: f64, k: u32| first + step * (from + f64::from(k as i32)));
+                let parts = out.chunks_mut(1 << 20).zip(0u64..);
+                for (part, number) in parts {
+                    if self.kind == sys::REALSXP {
+                        let from = from + (number << 17) as f64;
+                        let places = part.chunks_exact_mut(8).zip(0..);
+                        places.for_each(|(place, k)| place.copy_from_slice(&value(from, k).to_ne_bytes()));
+                    } else {
+                        let from = from + (number << 18) as f64;
+                        let places = part.chunks_exact_mut(4).zip(0..);
+                        places.for_each(|(place, k)| place.copy_from_slice(&(value(from, k) as i32).to_ne_bytes()));
+                    }
                 }
                 Ok(())
             }
