@@ -18,6 +18,7 @@ mod source;
 mod summaries;
 mod wrapped;
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -48,8 +49,9 @@ static CLASSES: [AtomicPtr<SEXPREC>; 32] = [const { AtomicPtr::new(null_mut()) }
 /// What stands behind a virtual vector.
 pub(crate) struct Virtual {
     source: Arc<dyn Source>,
-    /// The source's elements, under what was written to the vector that this one is a duplicate of.
-    snapshot: Snapshot,
+    shape: Shape,
+    /// The source's elements, under what was written to the vector that this one is a duplicate of. Once there are pages, they have that instead.
+    snapshot: RefCell<Snapshot>,
     pointer: Pointer,
     /// It came from share(), or from another process that shared it.
     shared: bool,
@@ -129,7 +131,7 @@ impl Object {
         let this = self.get();
         match this.pointer.area() {
             Some(area) => area.snapshot().map_err(pager_failure),
-            None => Ok(this.snapshot.clone()),
+            None => Ok(this.snapshot.borrow().clone()),
         }
     }
 }
@@ -157,7 +159,11 @@ impl Made {
 
     pub(crate) fn object<E: Element>(self, r: R) -> Result<Object> {
         let Made { source, snapshot, keep, shared } = self;
-        let pointer = owner(r, Virtual { source, snapshot, pointer: Pointer::default(), shared })?;
+        // What was written goes to its source at the end of the process, too.
+        let at_exit = source.stores();
+        let shape = snapshot.shape().clone();
+        let value = Virtual { source, shape, snapshot: RefCell::new(snapshot), pointer: Pointer::default(), shared };
+        let pointer = owner(r, value, at_exit)?;
         // SAFETY: an external pointer; R's write barrier is in the setter.
         unsafe { libR_sys::R_SetExternalPtrProtected(pointer, keep.0) };
         let class = R_altrep_class_t { ptr: CLASSES[E::TYPE as usize].load(Ordering::Relaxed) };
@@ -213,7 +219,7 @@ fn is_ours(x: SEXP) -> bool {
 impl Virtual {
     #[inline]
     pub(crate) fn len(&self) -> u64 {
-        self.snapshot.shape().len
+        self.shape.len
     }
 
     pub(crate) fn is_shared(&self) -> bool {
@@ -222,20 +228,35 @@ impl Virtual {
 
     /// Whether it holds anything that its source does not give.
     pub(crate) fn is_changed(&self) -> bool {
-        self.snapshot.is_changed() || self.pointer.is_changed()
+        self.snapshot.borrow().is_changed() || self.pointer.is_changed()
     }
 
     /// The elements from `start` on, into all of `out`: R's thread.
     fn read(&self, start: u64, out: &mut [u8]) -> Result<()> {
         self.check()?;
-        self.pointer.read(&self.snapshot, start, out).map_err(|error| self.failure(start, out.len(), error))
+        let snapshot = self.snapshot.borrow();
+        self.pointer.read(&snapshot, start, out).map_err(|error| self.failure(start, out.len(), error))
+    }
+
+    /// Offers what was written to the source, if it takes such. What it does not take stays with the vector.
+    ///
+    /// # Errors
+    /// R is jumping.
+    fn flush(&self) -> Result<()> {
+        if !self.source.stores() {
+            return Ok(());
+        }
+        match self.pointer.flush(&self.snapshot.borrow(), &*self.source) {
+            Err(FillError::Host) => Err(Failure::Jump),
+            _ => Ok(()),
+        }
     }
 
     /// The error of elements that cannot be made.
     #[cold]
     fn failure(&self, start: u64, bytes: usize, error: FillError) -> Failure {
         let FillError::Failed(why) = error else { return Failure::Jump };
-        let n = (bytes / self.snapshot.shape().width) as u64;
+        let n = (bytes / self.shape.width) as u64;
         let which = if n == 1 {
             format!("element {} of a virtual vector ({}) cannot", start + 1, self.source.describe())
         } else {
@@ -260,6 +281,15 @@ impl Virtual {
                     self.source.describe()
                 ),
             )),
+        }
+    }
+}
+
+impl Drop for Virtual {
+    fn drop(&mut self) {
+        // There is nobody to tell of a failure. R's own thread is in the collector.
+        if self.source.is_any_thread() {
+            let _ = self.flush();
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use cowshed_core::{Area, FillError, Generator, PagerError, PagerLimits, Snapshot};
 
+use super::source::Source;
 use super::{Object, Virtual, pager_failure};
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::Element;
@@ -72,6 +73,17 @@ impl Pointer {
         }
     }
 
+    /// Offers what was written to `source`.
+    pub(super) fn flush(&self, snapshot: &Snapshot, source: &dyn Source) -> std::result::Result<(), FillError> {
+        match self.0.get() {
+            Some(State::Paged(area)) => area.flush().map(|_| ()),
+            Some(State::Plain { data, written }) if written.get() && snapshot.is_alone() => {
+                flush_plain(*data, snapshot, source)
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn take_failure(&self) -> Option<String> {
         self.area().and_then(Area::take_failure)
     }
@@ -89,6 +101,30 @@ impl Pointer {
             Some(State::Plain { .. }) => "a plain vector".to_owned(),
         }
     }
+}
+
+/// Offers every element of a plain vector that is not as `source` makes it.
+fn flush_plain(data: *const u8, snapshot: &Snapshot, source: &dyn Source) -> std::result::Result<(), FillError> {
+    let (len, width) = (snapshot.shape().len, snapshot.shape().width);
+    let most = (CHUNK / width) as u64;
+    let mut made = vec![0; CHUNK.min(len.saturating_mul(width as u64) as usize)];
+    for at in (0..len).step_by(CHUNK / width) {
+        let n = most.min(len - at) as usize;
+        let made = &mut made[..n * width];
+        source.fill(at, made)?;
+        // SAFETY: elements of the vector, which R's thread alone writes to; copied before anybody is called.
+        let now = unsafe { std::slice::from_raw_parts(data.add(at as usize * width), n * width) }.to_vec();
+        let differs = |k: usize| made[k * width..][..width] != now[k * width..][..width];
+        let mut k = 0;
+        while k < n {
+            let end = (k..n).find(|k| !differs(*k)).unwrap_or(n);
+            if end > k {
+                source.store(at + k as u64, &now[k * width..end * width])?;
+            }
+            k = end + 1;
+        }
+    }
+    Ok(())
 }
 
 /// The pointer.
@@ -114,7 +150,7 @@ pub(super) fn demand(r: R, x: Object, writable: bool) -> Result<*mut u8> {
 }
 
 fn make(r: R, x: Object, this: &Virtual) -> Result<State> {
-    let bytes = this.snapshot.shape().bytes();
+    let bytes = this.shape.bytes();
     if bytes.is_some_and(|bytes| bytes <= SMALL) && !this.source.stores() {
         return plain(r, x, this);
     }
@@ -131,7 +167,7 @@ fn make(r: R, x: Object, this: &Virtual) -> Result<State> {
         format!(
             "a virtual vector of {} ({}) was asked for a pointer, and cannot give one: {why}; it is larger than what is made whole instead \
              ({}: set options(cowshed.materialize = ) to more bytes if there is memory for it), so use a part of it, x[a:b]",
-            size(this.len() as f64 * this.snapshot.shape().width as f64),
+            size(this.len() as f64 * this.shape.width as f64),
             this.source.describe(),
             size(limit)
         ),
@@ -147,8 +183,15 @@ fn paged(r: R, this: &Virtual) -> Result<std::result::Result<Area, String>> {
         return Ok(Err("options(cowshed.userfaultfd = FALSE) forbids pages that are made on first touch".to_owned()));
     }
     set_limits(r)?;
-    match Area::new(this.snapshot.clone()) {
-        Ok(area) => Ok(Ok(area)),
+    let snapshot = this.snapshot.borrow().clone();
+    match Area::new(snapshot) {
+        Ok(area) => {
+            // The source takes what was written as long as nobody else reads of the same snapshot. One who reads now keeps it.
+            if let Ok(mut before) = this.snapshot.try_borrow_mut() {
+                *before = Snapshot::new(this.source.clone().generator(), this.shape.clone());
+            }
+            Ok(Ok(area))
+        }
         Err(error @ (PagerError::Unavailable { .. } | PagerError::Reserve { .. })) => Ok(Err(error.to_string())),
         Err(error) => Err(pager_failure(error)),
     }
