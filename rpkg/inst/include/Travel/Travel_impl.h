@@ -158,7 +158,8 @@ inline int duplicate(void *data, SEXP, SEXP *value)
 inline int coerce(void *data, SEXP, uint32_t kind, SEXP *value)
 {
     const Travel_altrep_info *info = info_of(data);
-    if (!info->operations.coerce) return 0;
+    const bool has_vectors = kind == LGLSXP || kind == INTSXP || kind == REALSXP || kind == CPLXSXP || kind == RAWSXP;
+    if (!info->operations.coerce || !has_vectors) return 0;
     return run("coerce", [=] {
         Travel_altrep_info made = info->operations.coerce(info, (int) kind);
         /* Another type than was asked for is R's to convert. */

@@ -51,7 +51,7 @@ typedef Travel_altrep_info (*Travel_extract_subset)(const Travel_altrep_info *al
 /* What a duplicate of the vector is made of: the same type, length and elements. */
 typedef Travel_altrep_info (*Travel_duplicate)(const Travel_altrep_info *altrep_info);
 
-/* What the vector is made of as another type. If its own type is not `type`, R converts it. */
+/* What the vector is made of as another type: LGLSXP, INTSXP, REALSXP, CPLXSXP or RAWSXP. If it returns a vector of yet another type, R converts that. */
 typedef Travel_altrep_info (*Travel_coerce)(const Travel_altrep_info *altrep_info, int type);
 
 /* An R function. It gets an external pointer to the vector's Travel_altrep_info, valid while it runs, and returns the R object that is saved, or sent to

@@ -3,7 +3,7 @@
 full_state <- function(pointer) full_numbers(pointer)
 
 full_again <- function(state) {
-  full_vector(state[1], state[2], state[4], state[3], every_operation)
+  full_vector(state[1], state[2], state[4], state[3], every_operation, state[-(1:4)])
 }
 
 every_operation <- c(
@@ -11,8 +11,8 @@ every_operation <- c(
 )
 
 # first, first + step, ...; `type` is a number or a word.
-full_vector <- function(first, step, n, type = "double", operations = "get_region") {
+full_vector <- function(first, step, n, type = "double", operations = "get_region", taken = double()) {
   types <- c(logical = 10L, integer = 13L, double = 14L, complex = 15L, raw = 24L)
   if (is.character(type)) type <- types[[type]]
-  make_full(first, step, n, type, operations)
+  make_full(first, step, n, type, operations, taken)
 }

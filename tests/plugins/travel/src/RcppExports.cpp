@@ -11,8 +11,8 @@ Rcpp::Rostream<false>& Rcpp::Rcerr = Rcpp::Rcpp_cerr_get();
 #endif
 
 // make_full
-SEXP make_full(double first, double step, double n, int type, SEXP operations);
-RcppExport SEXP _travel_make_full(SEXP firstSEXP, SEXP stepSEXP, SEXP nSEXP, SEXP typeSEXP, SEXP operationsSEXP) {
+SEXP make_full(double first, double step, double n, int type, SEXP operations, SEXP taken);
+RcppExport SEXP _travel_make_full(SEXP firstSEXP, SEXP stepSEXP, SEXP nSEXP, SEXP typeSEXP, SEXP operationsSEXP, SEXP takenSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::RNGScope rcpp_rngScope_gen;
@@ -21,7 +21,8 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< double >::type n(nSEXP);
     Rcpp::traits::input_parameter< int >::type type(typeSEXP);
     Rcpp::traits::input_parameter< SEXP >::type operations(operationsSEXP);
-    rcpp_result_gen = Rcpp::wrap(make_full(first, step, n, type, operations));
+    Rcpp::traits::input_parameter< SEXP >::type taken(takenSEXP);
+    rcpp_result_gen = Rcpp::wrap(make_full(first, step, n, type, operations, taken));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -137,7 +138,7 @@ END_RCPP
 }
 
 static const R_CallMethodDef CallEntries[] = {
-    {"_travel_make_full", (DL_FUNC) &_travel_make_full, 5},
+    {"_travel_make_full", (DL_FUNC) &_travel_make_full, 6},
     {"_travel_make_squares", (DL_FUNC) &_travel_make_squares, 1},
     {"_travel_make_nothing", (DL_FUNC) &_travel_make_nothing, 0},
     {"_travel_pointer_sum", (DL_FUNC) &_travel_pointer_sum, 2},

@@ -3,9 +3,11 @@
 #include "full.h"
 
 // [[Rcpp::export]]
-SEXP make_full(double first, double step, double n, int type, SEXP operations)
+SEXP make_full(double first, double step, double n, int type, SEXP operations, SEXP taken)
 {
-    return make_full_of(new Sequence(first, step), type, n, operations);
+    Sequence *sequence = new Sequence(first, step);
+    for (R_xlen_t i = 0; i + 1 < Rf_xlength(taken); i += 2) sequence->taken[(size_t) REAL(taken)[i]] = REAL(taken)[i + 1];
+    return make_full_of(sequence, type, n, operations);
 }
 
 namespace {

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
-#include <cstring>
 #include <mutex>
 #include <stdexcept>
 #include <vector>
@@ -193,15 +192,22 @@ SEXP make_full_of(Sequence *sequence, int type, double n, SEXP operations)
     return x;
 }
 
-/* What serialize() makes of a vector's info. */
+/* First element, step, type, length, then place and value of each element that was taken. */
 // [[Rcpp::export]]
 SEXP full_numbers(SEXP pointer)
 {
     const Travel_altrep_info *info = static_cast<const Travel_altrep_info *>(R_ExternalPtrAddr(pointer));
-    SEXP state = Rf_allocVector(REALSXP, 4);
     Sequence *s = sequence_of(info);
-    double numbers[] = { s->first, s->step, (double) info->type, (double) info->length };
-    std::memcpy(REAL(state), numbers, sizeof numbers);
+    SEXP state = Rf_allocVector(REALSXP, 4 + 2 * (R_xlen_t) s->taken.size());
+    double *numbers = REAL(state);
+    *numbers++ = s->first;
+    *numbers++ = s->step;
+    *numbers++ = (double) info->type;
+    *numbers++ = (double) info->length;
+    for (const auto &taken : s->taken) {
+        *numbers++ = (double) taken.first;
+        *numbers++ = taken.second;
+    }
     return state;
 }
 
