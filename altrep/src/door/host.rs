@@ -35,6 +35,7 @@ static TABLE: Host = Host {
     corrupt,
     register_virtual: virtuals::register_virtual,
     virtual_vector: virtuals::virtual_vector,
+    stop: virtuals::stop,
 };
 
 /// What `R_GetCCallable("cowshed", "cowshed_host")` is: gives the table, which lives for ever.

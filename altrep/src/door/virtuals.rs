@@ -1,13 +1,14 @@
 //! Virtual vectors of other libraries: their callbacks as a [`Source`].
 //!
-//! - What makes elements runs on any thread, outside of R, unless the kind says that it needs R's thread. Everything else runs as R's own functions do.
+//! - What makes elements runs on any thread, outside of R, unless the kind says that it needs R's thread, or that it runs one at a time. Everything else
+//!   runs as R's own functions do.
 //! - A kind is the library's own and stays where it is; the library stays mapped.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cowshed_core::{FillError, Generator};
 
@@ -23,6 +24,17 @@ thread_local! {
     static KINDS: RefCell<HashMap<&'static str, &'static Virtual>> = RefCell::default();
 }
 
+/// Held by what runs one at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Room for one, of whatever type.
+#[repr(align(16))]
+struct Element([u8; 16]);
+
+/// Bytes made at a time where elements must not be made in their place.
+const BLOCK: usize = 64 << 10;
+
+type Filled<T> = std::result::Result<T, FillError>;
 type Read = unsafe extern "C-unwind" fn(*mut c_void, u64, u64, *mut c_void) -> c_int;
 
 /// The data of a vector of another library, and what it does with them.
@@ -65,7 +77,21 @@ unsafe fn checked(kind: *const Virtual) -> Result<&'static Virtual> {
         )));
     }
     // SAFETY: it has our version and at least our size.
-    Ok(unsafe { &*kind })
+    let kind: &'static Virtual = unsafe { &*kind };
+    if let Some(read) = kind.read {
+        keep_library(read);
+    }
+    Ok(kind)
+}
+
+/// Keeps the library of a kind mapped: vectors outlive the package's namespace.
+fn keep_library(read: Read) {
+    thread_local! {
+        static KEPT: RefCell<HashSet<usize>> = RefCell::default();
+    }
+    if KEPT.with_borrow_mut(|kept| kept.insert(read as usize)) {
+        super::foreign::keep_mapped(&super::foreign::library_of(read as *const ()));
+    }
 }
 
 fn refused(why: &str) -> Failure {
@@ -88,6 +114,11 @@ pub(super) unsafe extern "C-unwind" fn register_virtual(kind: *const Virtual) {
         KINDS.with_borrow_mut(|kinds| kinds.insert(name, kind));
         Ok(())
     });
+}
+
+pub(super) unsafe extern "C-unwind" fn stop(message: *const c_char) {
+    // SAFETY: the header asks for a C string.
+    guard(|_| Err(Failure::new("plugin", unsafe { shown(message) })))
 }
 
 pub(super) unsafe extern "C-unwind" fn virtual_vector(
@@ -168,39 +199,74 @@ impl Foreign {
         self.kind.flags & abi::R_THREAD != 0
     }
 
+    fn one_at_a_time(&self) -> bool {
+        self.kind.flags & abi::ONE_AT_A_TIME != 0
+    }
+
     /// Runs what makes or takes elements.
-    fn run(&self, callback: impl Fn() -> c_int) -> std::result::Result<bool, FillError> {
+    fn run(&self, callback: impl Fn() -> c_int) -> Filled<bool> {
         set_message(String::new());
-        if !self.needs_r() {
+        if !self.needs_r() && !self.one_at_a_time() {
             return Ok(callback() == 0);
         }
-        if !is_r_thread() {
+        if self.needs_r() && !is_r_thread() {
             return Err(FillError::Failed("it was asked on another thread than R's".to_owned()));
         }
+        let _turn = self.one_at_a_time().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        if !is_r_thread() {
+            return Ok(callback() == 0);
+        }
+        // Also a callback that must not call R: on R's thread that does no harm.
         match outcome(|r| call(r, &callback)) {
             Ok(status) => Ok(status == 0),
             Err(Failure::Jump) => Err(FillError::Host),
             Err(Failure::Error { message, .. }) => Err(FillError::Failed(message)),
         }
     }
+
+    /// Has `make` (place of the first element, how many, where to) make all of `out`.
+    fn make(&self, out: &mut [u8], make: impl Fn(u64, u64, *mut c_void) -> c_int) -> Filled<()> {
+        let made = |from: usize, out: &mut [u8]| {
+            let count = (out.len() / self.width) as u64;
+            let buffer: *mut c_void = out.as_mut_ptr().cast();
+            if self.run(|| make((from / self.width) as u64, count, buffer))? {
+                Ok(())
+            } else {
+                Err(FillError::Failed(said()))
+            }
+        };
+        if !self.one_at_a_time() || !is_r_thread() {
+            return made(0, out);
+        }
+        // `out` may be pages whose maker waits for its turn, so they are touched when we have none.
+        if out.len() == self.width {
+            let mut element = Element([0; 16]);
+            let element = &mut element.0[..self.width];
+            made(0, element)?;
+            out.copy_from_slice(element);
+            return Ok(());
+        }
+        let mut block = vec![0; BLOCK.min(out.len())];
+        for (k, part) in out.chunks_mut(BLOCK).enumerate() {
+            let block = &mut block[..part.len()];
+            made(k * BLOCK, block)?;
+            part.copy_from_slice(block);
+        }
+        Ok(())
+    }
 }
 
 impl Generator for Foreign {
-    fn fill(&self, start: u64, out: &mut [u8]) -> std::result::Result<(), FillError> {
-        let (count, buffer): (u64, *mut c_void) = ((out.len() / self.width) as u64, out.as_mut_ptr().cast());
+    fn fill(&self, start: u64, out: &mut [u8]) -> Filled<()> {
         // SAFETY: the library's function, and room for as many elements.
-        if self.run(|| unsafe { (self.read)(self.data, start, count, buffer) })? {
-            Ok(())
-        } else {
-            Err(FillError::Failed(said()))
-        }
+        self.make(out, |from, count, buffer| unsafe { (self.read)(self.data, start + from, count, buffer) })
     }
 
     fn is_any_thread(&self) -> bool {
         !self.needs_r()
     }
 
-    fn store(&self, start: u64, bytes: &[u8]) -> std::result::Result<bool, FillError> {
+    fn store(&self, start: u64, bytes: &[u8]) -> Filled<bool> {
         let Some(write) = self.kind.write else { return Ok(false) };
         let (count, buffer): (u64, *const c_void) = ((bytes.len() / self.width) as u64, bytes.as_ptr().cast());
         // SAFETY: the library's function, and as many elements.
@@ -223,6 +289,9 @@ impl Source for Foreign {
     }
 
     fn facts(&self) -> Facts {
+        if self.kind.write.is_some() {
+            return Facts::default();
+        }
         let has = |flag| self.kind.flags & flag != 0;
         let sorted = i8::from(has(abi::INCREASING)) - i8::from(has(abi::DECREASING));
         Facts { sorted, no_na: has(abi::NO_NA) }
@@ -234,6 +303,12 @@ impl Source for Foreign {
 
     fn stores(&self) -> bool {
         self.kind.write.is_some()
+    }
+
+    fn fill_apart(&self, start: u64, step: u64, out: &mut [u8]) -> Option<Filled<()>> {
+        let read = self.kind.read_apart?;
+        // SAFETY: the library's function, and room for as many elements.
+        Some(self.make(out, |from, count, buffer| unsafe { read(self.data, start + from * step, step, count, buffer) }))
     }
 
     fn recipe(&self, r: R, x: Sexp) -> Result<Option<Recipe>> {

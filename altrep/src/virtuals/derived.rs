@@ -77,6 +77,15 @@ impl Generator for Strided {
             return self.of.fill(place(start), out);
         }
         let apart = self.step.unsigned_abs();
+        if n > 1 && !self.of.is_changed() {
+            let low = place(start).min(place(start + n as u64 - 1));
+            if let Some(filled) = self.source.fill_apart(low, apart, out) {
+                if self.step < 0 {
+                    reverse(out, width);
+                }
+                return filled;
+            }
+        }
         if apart > NEAR {
             return out
                 .chunks_exact_mut(width)
@@ -104,6 +113,12 @@ impl Generator for Strided {
     fn is_any_thread(&self) -> bool {
         self.of.is_any_thread()
     }
+}
+
+/// The last element first.
+fn reverse(elements: &mut [u8], width: usize) {
+    elements.reverse();
+    elements.chunks_exact_mut(width).for_each(<[u8]>::reverse);
 }
 
 impl Source for Strided {

@@ -70,6 +70,7 @@ pub(super) fn no_na(x: Object) -> i32 {
 pub(super) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result<Option<SEXP>> {
     let this = x.get();
     this.check()?;
+    this.flush()?;
     if !this.is_changed()
         && let Some(subset) = this.source.subset(r, crate::Sexp(x.sexp()), crate::Sexp(index))?
     {
@@ -132,6 +133,7 @@ struct Run {
 pub(super) fn duplicate<E: Element>(r: R, x: Object) -> Result<SEXP> {
     let this = x.get();
     this.check()?;
+    this.flush()?;
     if !this.is_changed()
         && let Some(duplicate) = this.source.duplicate(r, crate::Sexp(x.sexp()))?
     {
@@ -147,9 +149,15 @@ pub(super) fn duplicate<E: Element>(r: R, x: Object) -> Result<SEXP> {
 pub(super) fn coerce(r: R, x: Object, to: SexpType) -> Result<Option<SEXP>> {
     let this = x.get();
     this.check()?;
+    this.flush()?;
     if !this.is_changed()
         && let Some(other) = this.source.coerce(r, crate::Sexp(x.sexp()), to)?
     {
+        // SAFETY: R objects.
+        if unsafe { sys::ATTRIB(other.0) == sys::R_NilValue } && other.0 != x.sexp() {
+            // SAFETY: as above.
+            call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(other.0, x.sexp()) })?;
+        }
         return Ok(Some(other.into_r()));
     }
     if this.pointer.plain().is_some() || (this.len() as usize) < FEW {
@@ -164,6 +172,7 @@ pub(super) fn coerce(r: R, x: Object, to: SexpType) -> Result<Option<SEXP>> {
 /// What `.Internal(inspect(x))` shows.
 pub(super) fn inspect(r: R, x: Object) -> Result<()> {
     let this = x.get();
+    this.flush()?;
     let text =
         format!(" cowshed virtual: {}, {} elements, {}\n", this.source.describe(), this.len(), this.pointer.describe());
     let text = std::ffi::CString::new(text).map_err(|_| Failure::new("internal", "a description with a null byte"))?;

@@ -155,8 +155,9 @@ impl Made {
 
     pub(crate) fn object<E: Element>(self, r: R) -> Result<Object> {
         let Made { source, snapshot, keep, shared } = self;
-        let pointer =
-            owner(r, Virtual { source, shape: snapshot.shape().clone(), pointer: Pointer::of(snapshot), shared })?;
+        // What was written goes to its source at the end of the process, too.
+        let (at_exit, shape) = (source.stores(), snapshot.shape().clone());
+        let pointer = owner(r, Virtual { source, shape, pointer: Pointer::of(snapshot), shared }, at_exit)?;
         // SAFETY: an external pointer; R's write barrier is in the setter.
         unsafe { libR_sys::R_SetExternalPtrProtected(pointer, keep.0) };
         let class = R_altrep_class_t { ptr: CLASSES[E::TYPE as usize].load(Ordering::Relaxed) };
@@ -230,6 +231,20 @@ impl Virtual {
         self.pointer.read(self.shape.width, start, out).map_err(|error| self.failure(start, out.len(), error))
     }
 
+    /// Offers what was written to the source, if it takes such. What it does not take stays with the vector.
+    ///
+    /// # Errors
+    /// R is jumping.
+    fn flush(&self) -> Result<()> {
+        if !self.source.stores() {
+            return Ok(());
+        }
+        match self.pointer.flush(&*self.source) {
+            Err(FillError::Host) => Err(Failure::Jump),
+            _ => Ok(()),
+        }
+    }
+
     /// The error of elements that cannot be made.
     #[cold]
     fn failure(&self, start: u64, bytes: usize, error: FillError) -> Failure {
@@ -248,11 +263,8 @@ impl Virtual {
         Failure::new("generator", format!("{which} be made: {why}"))
     }
 
-    /// Hands what was written to a source that takes it. An error if, since the last look, somebody who has the pointer was given missing values in place of what could not be made.
+    /// An error if, since the last look, somebody who has the pointer was given missing values in place of what could not be made.
     fn check(&self) -> Result<()> {
-        if self.source.stores() {
-            self.pointer.flush().map_err(|error| self.failure(0, self.shape.width, error))?;
-        }
         match self.pointer.take_failure() {
             None => Ok(()),
             Some(why) => Err(Failure::new(
@@ -262,6 +274,15 @@ impl Virtual {
                     self.source.describe()
                 ),
             )),
+        }
+    }
+}
+
+impl Drop for Virtual {
+    fn drop(&mut self) {
+        // There is nobody to tell of a failure. R's own thread is in the collector.
+        if self.source.is_any_thread() {
+            let _ = self.flush();
         }
     }
 }

@@ -4,12 +4,13 @@
 //! - Else a plain vector of all elements, if it is not larger than `options(cowshed.materialize = )`.
 //! - Small vectors are plain at once: that costs less than one page fault.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use cowshed_core::{Area, FillError, Generator, PagerError, PagerLimits, Snapshot};
 
+use super::source::Source;
 use super::{Object, Virtual, pager_failure};
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::Element;
@@ -32,11 +33,17 @@ enum State {
     /// No pointer yet: the source's elements, under what was written to the vector that this one is a duplicate of.
     None(Snapshot),
     Paged(Rc<Area>),
-    /// `data2` holds a vector, and this is where its elements are.
-    Plain {
-        data: *mut u8,
-        written: bool,
-    },
+    Plain(Rc<Plain>),
+}
+
+/// A vector that `data2` holds.
+struct Plain {
+    /// Where its elements are.
+    data: *mut u8,
+    /// Somebody was given this address to write to.
+    written: Cell<bool>,
+    /// What it was made of.
+    before: Snapshot,
 }
 
 impl Pointer {
@@ -53,7 +60,7 @@ impl Pointer {
     #[inline]
     pub(super) fn plain(&self) -> Option<*mut u8> {
         match *self.0.borrow() {
-            State::Plain { data, .. } => Some(data),
+            State::Plain(ref plain) => Some(plain.data),
             _ => None,
         }
     }
@@ -63,7 +70,7 @@ impl Pointer {
         match &*self.0.borrow() {
             State::None(snapshot) => snapshot.is_changed(),
             State::Paged(area) => area.is_changed(),
-            State::Plain { written, .. } => *written,
+            State::Plain(plain) => plain.written.get(),
         }
     }
 
@@ -72,7 +79,7 @@ impl Pointer {
         match self.state() {
             State::None(snapshot) => Ok(Some(snapshot)),
             State::Paged(area) => area.snapshot().map(Some),
-            State::Plain { .. } => Ok(None),
+            State::Plain(_) => Ok(None),
         }
     }
 
@@ -80,20 +87,23 @@ impl Pointer {
         match self.state() {
             State::None(snapshot) => super::unpanicked(|| snapshot.fill(start, out)),
             State::Paged(area) => super::unpanicked(|| area.read(start, out)),
-            State::Plain { data, .. } => {
+            State::Plain(plain) => {
                 // SAFETY: hooks ask for elements within the vector; `out` is not ours.
                 unsafe {
-                    std::ptr::copy_nonoverlapping(data.add(start as usize * width), out.as_mut_ptr(), out.len());
+                    std::ptr::copy_nonoverlapping(plain.data.add(start as usize * width), out.as_mut_ptr(), out.len());
                 }
                 Ok(())
             }
         }
     }
 
-    /// Hands what was written to a source that takes it.
-    pub(super) fn flush(&self) -> std::result::Result<(), FillError> {
+    /// Offers what was written to `source`. What it does not take stays where it is.
+    pub(super) fn flush(&self, source: &dyn Source) -> std::result::Result<(), FillError> {
         match self.state() {
             State::Paged(area) if area.is_changed() => super::unpanicked(|| area.flush().map(drop)),
+            State::Plain(plain) if plain.written.get() && plain.before.is_alone() => {
+                super::unpanicked(|| plain.flush(source))
+            }
             _ => Ok(()),
         }
     }
@@ -112,8 +122,34 @@ impl Pointer {
                 let (bytes, pages) = (area.resident_bytes(), area.changed_pages());
                 format!("a pointer, {bytes} bytes of pages in memory, {pages} pages written")
             }
-            State::Plain { .. } => "a plain vector".to_owned(),
+            State::Plain(_) => "a plain vector".to_owned(),
         }
+    }
+}
+
+impl Plain {
+    /// Offers every element that is not as `source` makes it.
+    fn flush(&self, source: &dyn Source) -> std::result::Result<(), FillError> {
+        let (len, width) = (self.before.shape().len, self.before.shape().width);
+        let most = (CHUNK / width) as u64;
+        let mut made = vec![0; CHUNK.min(len.saturating_mul(width as u64) as usize)];
+        for at in (0..len).step_by(CHUNK / width) {
+            let n = most.min(len - at) as usize;
+            let made = &mut made[..n * width];
+            source.fill(at, made)?;
+            // SAFETY: elements of the vector, which R's thread alone writes to; copied before anybody is called.
+            let now = unsafe { std::slice::from_raw_parts(self.data.add(at as usize * width), n * width) }.to_vec();
+            let differs = |k: usize| made[k * width..][..width] != now[k * width..][..width];
+            let mut k = 0;
+            while k < n {
+                let end = (k..n).find(|k| !differs(*k)).unwrap_or(n);
+                if end > k {
+                    source.store(at + k as u64, &now[k * width..end * width])?;
+                }
+                k = end + 1;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -131,11 +167,11 @@ pub(super) fn demand(r: R, x: Object, writable: bool) -> Result<*mut u8> {
             this.pointer.0.replace(state);
         }
     }
-    match &mut *this.pointer.0.borrow_mut() {
+    match &*this.pointer.0.borrow() {
         State::Paged(area) => Ok(area.as_ptr()),
-        State::Plain { data, written } => {
-            *written |= writable;
-            Ok(*data)
+        State::Plain(plain) => {
+            plain.written.set(plain.written.get() || writable);
+            Ok(plain.data)
         }
         State::None(_) => Err(Failure::new("internal", "a virtual vector has no pointer")),
     }
@@ -144,15 +180,15 @@ pub(super) fn demand(r: R, x: Object, writable: bool) -> Result<*mut u8> {
 fn make(r: R, x: Object, this: &Virtual, snapshot: Snapshot) -> Result<State> {
     let (width, bytes) = (this.shape.width, this.shape.bytes());
     if bytes.is_some_and(|bytes| bytes <= SMALL) && !this.source.stores() {
-        return plain(r, x, this);
+        return plain(r, x, this, snapshot);
     }
-    let why = match paged(r, this, snapshot)? {
+    let why = match paged(r, this, snapshot.clone())? {
         Ok(area) => return Ok(State::Paged(Rc::new(area))),
         Err(why) => why,
     };
     let limit = options::materialize(r)?;
     if bytes.is_some_and(|bytes| bytes as f64 <= limit) {
-        return plain(r, x, this);
+        return plain(r, x, this, snapshot);
     }
     Err(Failure::new(
         "pointer",
@@ -205,7 +241,7 @@ pub fn check_limits(r: R) -> Result<(usize, usize)> {
 }
 
 /// All elements, as a plain vector that `data2` keeps.
-fn plain(r: R, x: Object, this: &Virtual) -> Result<State> {
+fn plain(r: R, x: Object, this: &Virtual, before: Snapshot) -> Result<State> {
     by_element!(x.kind(), E => {
         let vector = vector::<E>(r, this)?;
         if let State::None(_) = this.pointer.state() {
@@ -213,7 +249,7 @@ fn plain(r: R, x: Object, this: &Virtual) -> Result<State> {
             unsafe { sys::R_set_altrep_data2(x.sexp(), vector) };
         }
         // SAFETY: a plain vector of this type.
-        Ok(State::Plain { data: unsafe { E::data(vector) }.cast(), written: false })
+        Ok(State::Plain(Rc::new(Plain { data: unsafe { E::data(vector) }.cast(), written: Cell::new(false), before })))
     }, Err(super::not_a_vector()))
 }
 

@@ -114,6 +114,7 @@ fn recipe(r: R, x: Object) -> Result<Option<Recipe>> {
 /// For R to write in place of the data; `None` for the data.
 pub(super) fn serialized_state(r: R, x: Object) -> Result<Option<SEXP>> {
     x.get().check()?;
+    x.get().flush()?;
     let Some(recipe) = recipe(r, x)? else { return Ok(None) };
     if !recipe.always && by_value::now(r)? == By::Value {
         return Ok(None);
@@ -263,7 +264,9 @@ impl Shareable<Session> for Recipes {
             return Claim::No;
         }
         match Object::find(x.0) {
-            Some(x) if x.get().source.has_recipe() && !x.get().is_changed() => Claim::Class(u32::MAX - 1),
+            Some(x) if x.get().flush().is_ok() && x.get().source.has_recipe() && !x.get().is_changed() => {
+                Claim::Class(u32::MAX - 1)
+            }
             _ => Claim::No,
         }
     }

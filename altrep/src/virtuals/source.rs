@@ -81,6 +81,12 @@ pub trait Source: Generator + 'static {
         false
     }
 
+    /// As [`Generator::fill`], of elements `start`, `start + step`, ...; `None` if it has no way of its own to make them.
+    fn fill_apart(&self, start: u64, step: u64, out: &mut [u8]) -> Option<std::result::Result<(), FillError>> {
+        let _ = (start, step, out);
+        None
+    }
+
     /// Prints more about itself, below what `inspect` shows.
     ///
     /// # Errors

@@ -93,6 +93,11 @@ impl Snapshot {
     pub fn is_changed(&self) -> bool {
         self.view.is_changed()
     }
+
+    /// Whether it has no kin.
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.kin) == 1
+    }
 }
 
 impl Generator for Snapshot {

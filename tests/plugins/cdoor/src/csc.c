@@ -71,7 +71,9 @@ static cowshed_strategy strategy = {
     .open = open,
 };
 
-static const R_CallMethodDef calls[] = {{"C_multiply", (DL_FUNC) multiply, 2}, {NULL, NULL, 0}};
+SEXP powers(SEXP x, SEXP n);
+
+static const R_CallMethodDef calls[] = {{"C_multiply", (DL_FUNC) multiply, 2}, {"C_powers", (DL_FUNC) powers, 2}, {NULL, NULL, 0}};
 
 void R_init_cdoor(DllInfo *dll)
 {
