@@ -138,7 +138,8 @@ pub fn raise(failure: Failure) -> ! {
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub fn text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -137,6 +137,7 @@ unsafe extern "C-unwind" {
     pub fn R_MakeWeakRef(key: SEXP, value: SEXP, finalizer: SEXP, on_exit: c_int) -> SEXP;
     pub fn R_WeakRefKey(x: SEXP) -> SEXP;
     pub fn R_CheckUserInterrupt();
+    pub fn Rprintf(format: *const c_char, ...);
     pub fn R_CheckStack2(bytes: usize);
     pub fn R_MakeExternalPtr(p: *mut c_void, tag: SEXP, protect: SEXP) -> SEXP;
     pub fn R_RegisterCFinalizerEx(x: SEXP, fun: unsafe extern "C-unwind" fn(SEXP), on_exit: c_int);

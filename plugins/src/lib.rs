@@ -40,18 +40,74 @@
 //! cowshed_plugins::entry_points!(R_init_mypkg, R_unload_mypkg);
 //! # fn main() {}
 //! ```
+//!
+//! A virtual vector is a [`Virtual`]: an R vector whose elements are made when they are read.
+//!
+//! ```
+//! use cowshed_plugins::prelude::*;
+//!
+//! /// 0, 1, 4, 9, ...
+//! struct Squares {
+//!     length: u64,
+//! }
+//!
+//! inventory::submit!(VirtualKind::of::<Squares>());
+//!
+//! impl Virtual for Squares {
+//!     type Element = f64;
+//!     const DESCRIPTION: &'static str = "squares";
+//!     // Other processes make them for themselves. Without these three, the elements are sent.
+//!     const NAME: Option<&'static str> = Some("mypkg.squares");
+//!     fn recipe(&self, r: R) -> Result<Sexp> {
+//!         r.number(self.length as f64)
+//!     }
+//!     fn restore(r: R, recipe: Sexp) -> Result<Sexp> {
+//!         let length = recipe.as_number(r)?.ok_or_else(|| Failure::new("plugin", "no length"))?;
+//!         Squares { length: length as u64 }.vector(r)
+//!     }
+//!
+//!     fn length(&self) -> u64 {
+//!         self.length
+//!     }
+//!     fn fill(&self, start: u64, out: &mut [f64]) -> Filled {
+//!         for (place, i) in out.iter_mut().zip(start..) {
+//!             *place = i as f64 * i as f64;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! /// What an entry point of the library does.
+//! fn squares(r: R, length: Sexp) -> Result<Sexp> {
+//!     Squares::restore(r, length)
+//! }
+//! # fn main() {}
+//! ```
 
+mod element;
 mod forward;
+mod forward_virtuals;
 mod host;
+mod kept;
 mod strategy;
+mod vector;
+mod virtuals;
 
+pub use element::{Complex, Element, Logical};
+#[doc(hidden)]
+pub use forward::register_in;
 pub use forward::{register, unregister};
+pub use kept::Kept;
 pub use strategy::{Registration, Shareable, kind};
+pub use vector::Vector;
+pub use virtuals::{Facts, Filled, Virtual, VirtualKind};
 
-/// Everything a strategy needs: `use cowshed_plugins::prelude::*`.
+/// Everything a strategy or a virtual vector needs: `use cowshed_plugins::prelude::*`.
 pub mod prelude {
+    pub use crate::by_type;
     pub use crate::host::{Encoder, Node, NodeId, Opener, Payload};
     pub use crate::strategy::{Registration, Shareable, kind};
+    pub use crate::{Complex, Element, Facts, Filled, Kept, Logical, Vector, Virtual, VirtualKind};
     pub use cowshed_altrep::core::Claim;
     pub use cowshed_altrep::element;
     pub use cowshed_altrep::{Failure, R, Result, Sexp, inventory};

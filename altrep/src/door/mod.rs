@@ -28,7 +28,7 @@ use crate::{Registration, sys};
 use abi::Strategy;
 use foreign::Foreign;
 
-pub use host::table;
+pub use host::{own_table, table};
 pub(crate) use virtuals::restore as restore_virtual;
 
 thread_local! {

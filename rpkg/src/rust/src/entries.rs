@@ -8,6 +8,7 @@ use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
 use cowshed_altrep::{door, memory, named, proxies, slices, virtuals};
+use cowshed_generators as generators;
 
 use crate::arguments::{Variable, count, flag, name, whole};
 use crate::report;
@@ -111,6 +112,10 @@ entries! {
     virtual_vector(length, mode, get_region) |r: R| {
         let length = whole(r, "length", length)?;
         virtuals::of_function(r, get_region, type_of(&mode.text(r)?.unwrap_or_default()), length as u64)
+    };
+
+    virtual_sequence(from, by, length, integers) |r: R| {
+        generators::sequence(r, from, by, length, flag(r, "integers", integers)? == Some(true))
     };
 
     is_virtual(x) |r: R| r.logical(virtuals::is_virtual(x));
