@@ -99,7 +99,7 @@ pub use forward::register_in;
 pub use forward::{register, unregister};
 pub use kept::Kept;
 pub use strategy::{Registration, Shareable, kind};
-pub use vector::Vector;
+pub use vector::{Vector, Vectors};
 pub use virtuals::{Facts, Filled, Virtual, VirtualKind};
 
 /// Everything a strategy or a virtual vector needs: `use cowshed_plugins::prelude::*`.
@@ -107,7 +107,7 @@ pub mod prelude {
     pub use crate::by_type;
     pub use crate::host::{Encoder, Node, NodeId, Opener, Payload};
     pub use crate::strategy::{Registration, Shareable, kind};
-    pub use crate::{Complex, Element, Facts, Filled, Kept, Logical, Vector, Virtual, VirtualKind};
+    pub use crate::{Complex, Element, Facts, Filled, Kept, Logical, Vector, Vectors, Virtual, VirtualKind};
     pub use cowshed_altrep::core::Claim;
     pub use cowshed_altrep::element;
     pub use cowshed_altrep::{Failure, R, Result, Sexp, inventory};

@@ -138,3 +138,26 @@ impl<E: Element> Vector<E> {
         Ok(())
     }
 }
+
+/// What R makes of elements.
+pub trait Vectors {
+    /// A plain vector of these elements.
+    ///
+    /// # Errors
+    /// Out of memory.
+    fn vector<E: Element>(self, elements: &[E]) -> Result<Sexp>;
+}
+
+impl Vectors for R {
+    fn vector<E: Element>(self, elements: &[E]) -> Result<Sexp> {
+        // SAFETY: allocation.
+        let x = call(self, || unsafe { sys::Rf_allocVector(E::KIND.into(), elements.len() as R_xlen_t) })?;
+        // SAFETY: just made.
+        let x = self.protect(unsafe { Sexp::from_r(x) })?;
+        // SAFETY: a plain vector of this type.
+        let data = unsafe { E::Of::data(x.into_r()) }.cast::<E>();
+        // SAFETY: as many elements, of a vector that nobody else has.
+        unsafe { std::ptr::copy_nonoverlapping(elements.as_ptr(), data, elements.len()) };
+        Ok(x)
+    }
+}

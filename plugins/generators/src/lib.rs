@@ -6,8 +6,22 @@
 
 #![forbid(unsafe_code)]
 
+mod constant;
+mod file;
+mod header;
+mod linear;
+mod npy;
+mod order;
+mod runs;
 mod sequence;
+mod source;
+mod stored;
 
+pub use constant::constant;
+pub use file::file;
+pub use linear::linear;
+pub use npy::npy;
+pub use runs::runs;
 pub use sequence::sequence;
 
 use cowshed_plugins::prelude::*;

@@ -118,6 +118,18 @@ entries! {
         generators::sequence(r, from, by, length, flag(r, "integers", integers)? == Some(true))
     };
 
+    virtual_constant(value, length) |r: R| generators::constant(r, value, length);
+
+    virtual_runs(lengths, values) |r: R| generators::runs(r, lengths, values);
+
+    virtual_linear(x, a, b) |r: R| generators::linear(r, x, a, b);
+
+    virtual_file(path, mode, length, offset) |r: R| {
+        generators::file(r, path, type_of(&mode.text(r)?.unwrap_or_default()) as u8, length, offset)
+    };
+
+    virtual_npy(path) |r: R| generators::npy(r, path);
+
     is_virtual(x) |r: R| r.logical(virtuals::is_virtual(x));
 
     check_pages() |r: R| virtuals::check_limits(r).map(|_| Sexp::null());
