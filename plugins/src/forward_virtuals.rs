@@ -75,6 +75,7 @@ fn kind<V: Virtual>(flags: u32) -> Result<&'static abi::Virtual> {
         duplicate: Some(duplicate::<V>),
         coerce: Some(coerce::<V>),
         inspect: Some(inspect::<V>),
+        read_apart: None,
     }));
     KINDS.with_borrow_mut(|kinds| kinds.insert(key, kind));
     Ok(kind)

@@ -4,7 +4,7 @@
 #' read is made, and forgotten again. Everything that reads or writes vectors works on it, C code that takes its pointer included.
 #'
 #' `wrap_altrep()` makes one of another vector, such as `1:n`, which R cannot write to if it is longer than memory. `virtualVector()` makes one of an R
-#' function. Ready-made ones are in \link{virtual-generators}; packages make their own in C, C++ or Rust.
+#' function. Ready-made ones are in [virtualSequence()]; packages make their own in C, C++ or Rust.
 #'
 #' @section Reading: `x[[i]]`, `x[a:b]`, `sum()`, `min()`, `max()`, `mean()`, loops, comparisons: the elements in question are made, and no pointer. A subset at
 #'   regular steps (`x[seq(1, n, by = 2)]`) and the same elements as another type (`x + 0.5` for integers) are virtual again.
@@ -33,7 +33,7 @@
 #'   number or type of elements than it was asked for; an error of its own comes through as it is. C code that has the pointer finds NA
 #'   where elements could not be made, and the error comes when R next uses the vector.
 #' @source `wrap_altrep()` is the package Travel's.
-#' @seealso \link{virtual-generators}, [share()], \link{cowshed-options}
+#' @seealso [virtualSequence()], [share()], \link{cowshed-options}
 #' @examples
 #' # 512 GB
 #' y <- wrap_altrep(1:(64 * 2^30))
