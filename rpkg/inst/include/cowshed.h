@@ -183,7 +183,7 @@ struct cowshed_virtual {
     int (*recipe)(void *data, SEXP x, SEXP *state, SEXP *function);
     /* Stores the vector that recipe() stored the `state` of. */
     int (*restore)(SEXP state, SEXP *value);
-    /* Stores x[index]. The subscripts are numbers from 1 on, or NA, or beyond the end. */
+    /* Stores the elements of `x` that the `index` selects. Its subscripts are numbers from 1 on, or NA, or beyond the end. */
     int (*subset)(void *data, SEXP x, SEXP index, SEXP *value);
     /* Stores a vector that is `x` again, and can be written to. */
     int (*duplicate)(void *data, SEXP x, SEXP *value);

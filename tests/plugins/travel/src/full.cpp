@@ -55,7 +55,7 @@ void put(const Travel_altrep_info *info, void *buffer, size_t at, size_t i)
     case LGLSXP: static_cast<int *>(buffer)[at] = ISNAN(value) ? NA_LOGICAL : value != 0; break;
     case REALSXP: static_cast<double *>(buffer)[at] = value; break;
     case RAWSXP: static_cast<Rbyte *>(buffer)[at] = (Rbyte) value; break;
-    default: static_cast<Rcomplex *>(buffer)[at].r = value; static_cast<Rcomplex *>(buffer)[at].i = -value; break;
+    default: static_cast<Rcomplex *>(buffer)[at].r = value; static_cast<Rcomplex *>(buffer)[at].i = 0; break;
     }
 }
 
