@@ -4,11 +4,11 @@
 //!   runs as R's own functions do.
 //! - A kind is the library's own and stays where it is; the library stays mapped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cowshed_core::{FillError, Generator};
 
@@ -26,6 +26,30 @@ thread_local! {
 
 /// Held by what runs one at a time.
 static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// This thread has the turn: what it runs may collect garbage, and that may write back what was written to another vector.
+    static HAS_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The turn of a thread, until it is dropped.
+struct Turn(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
+
+impl Turn {
+    /// Waits for it; `None` if this thread has it.
+    fn take() -> Option<Turn> {
+        if HAS_TURN.replace(true) {
+            return None;
+        }
+        Some(Turn(TURN.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        HAS_TURN.set(false);
+    }
+}
 
 /// Room for one, of whatever type.
 #[repr(align(16))]
@@ -212,7 +236,7 @@ impl Foreign {
         if self.needs_r() && !is_r_thread() {
             return Err(FillError::Failed("it was asked on another thread than R's".to_owned()));
         }
-        let _turn = self.one_at_a_time().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        let _turn = self.one_at_a_time().then(Turn::take);
         if !is_r_thread() {
             return Ok(callback() == 0);
         }
