@@ -19,6 +19,7 @@ mod error;
 mod fork;
 mod generator;
 mod layer;
+mod mapped;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
@@ -40,6 +41,7 @@ use std::path::PathBuf;
 pub use area::{Area, kernel_faults, pager_available, set_pager_enabled, set_pager_limits};
 pub use error::PagerError;
 pub use generator::{FillError, Generator, Shape, Shared};
+pub use mapped::FileArea;
 pub use snapshot::Snapshot;
 
 /// Bytes of a page.
