@@ -70,6 +70,8 @@ pub(super) struct Pager {
     refused: Option<Instant>,
     /// The area whose elements the pager's thread is making, without the lock.
     pub(super) filling: Option<u64>,
+    /// Threads that wait for a generator to return.
+    waiting: usize,
 }
 
 /// Takes the lock, on any thread but the pager's.
@@ -93,22 +95,22 @@ pub(super) fn let_others_pass() {
     }
 }
 
-/// In a forked child, where nobody waits.
-pub(super) fn nobody_waits() {
+/// In a forked child, where nobody waits, and no generator runs.
+pub(super) fn nobody_waits(pager: &mut Pager) {
+    pager.waiting = 0;
+    pager.filling = None;
+    pager.regions.values_mut().for_each(|region| region.storing = false);
     PASSED.store(CAME.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
 /// Waits, without the lock, until no generator of the area that `busy` tells of runs.
 pub(super) fn wait_while(mut pager: Guard, busy: impl Fn(&Pager) -> bool) -> Guard {
     while busy(&pager) {
+        pager.waiting += 1;
         pager = RETURNED.wait(pager).unwrap_or_else(PoisonError::into_inner);
+        pager.waiting -= 1;
     }
     pager
-}
-
-/// A generator has returned.
-pub(super) fn returned() {
-    RETURNED.notify_all();
 }
 
 impl Pager {
@@ -125,6 +127,15 @@ impl Pager {
             spill: Spill::new(),
             refused: None,
             filling: None,
+            waiting: 0,
+        }
+    }
+
+    /// A generator has returned that ran without the lock.
+    pub(super) fn returned(&self) {
+        // A notification is a system call, whether anybody hears it or not.
+        if self.waiting > 0 {
+            RETURNED.notify_all();
         }
     }
 

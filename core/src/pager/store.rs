@@ -64,7 +64,7 @@ pub(super) fn offer(mut pager: Guard, start: usize, block: usize) -> (Guard, Res
         }
     }
     pager.now_clean(start, block, took);
-    state::returned();
+    pager.returned();
     (pager, all)
 }
 
@@ -129,6 +129,6 @@ fn offer_spilled(mut pager: Guard, start: usize, page: usize) -> (Guard, Result<
             region.view.layers.iter().for_each(|layer| layer.pages().clear(page));
         }
     }
-    state::returned();
+    pager.returned();
     (pager, took)
 }

@@ -124,7 +124,7 @@ fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8], nearby: &Nearb
         drop(view);
         pager = PAGER.lock();
         pager.filling = None;
-        state::returned();
+        pager.returned();
         let written = fault.write.then_some(page);
         for run in &made {
             let bytes = &scratch[(run.start - window.start) * PAGE..(run.end - window.start) * PAGE];
