@@ -1,5 +1,7 @@
 //! `area` where faults are not handed to processes: there is none. Compiled, not tested.
 
+#![allow(missing_docs, reason = "`area.rs` has them")]
+
 use std::convert::Infallible;
 
 use super::PagerLimits;

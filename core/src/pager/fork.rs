@@ -41,10 +41,8 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     let Some((turn, mut pager)) = HELD.take() else { return };
-    state::nobody_waits();
+    state::nobody_waits(&mut pager);
     thread::is_no_more();
-    pager.filling = None;
-    pager.regions.values_mut().for_each(|region| region.storing = false);
     // The parent's: what is done to it is done to the parent.
     if let Some(parents) = pager.uffd.take() {
         parents.close();

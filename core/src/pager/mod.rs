@@ -13,19 +13,25 @@
 mod ahead;
 #[cfg_attr(not(target_os = "linux"), path = "area_elsewhere.rs")]
 mod area;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is written"))]
 mod bitmap;
 mod error;
 #[cfg(target_os = "linux")]
 mod fork;
 mod generator;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is written"))]
 mod layer;
 mod mapped;
+#[cfg(target_os = "linux")]
+mod nearby;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
 mod region;
 mod snapshot;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is written"))]
 mod space;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is written"))]
 mod spill;
 #[cfg(target_os = "linux")]
 mod state;
@@ -53,6 +59,9 @@ const BLOCK_PAGES: usize = 64;
 #[cfg(target_os = "linux")]
 const BLOCK: usize = BLOCK_PAGES * PAGE;
 
+/// Bytes of clean and of written pages, unless it is said otherwise.
+const DEFAULT: (usize, usize) = (64 << 20, 256 << 20);
+
 /// How much memory the pages of all areas of a process take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagerLimits {
@@ -60,12 +69,12 @@ pub struct PagerLimits {
     pub clean: usize,
     /// Bytes of pages that were written. Those beyond are spilled.
     pub written: usize,
-    /// The directory where they are spilled to. Empty: the system's for temporary files.
+    /// The directory where they are spilled to.
     pub spill: PathBuf,
 }
 
 impl Default for PagerLimits {
     fn default() -> PagerLimits {
-        PagerLimits { clean: 64 << 20, written: 256 << 20, spill: std::env::temp_dir() }
+        PagerLimits { clean: DEFAULT.0, written: DEFAULT.1, spill: std::env::temp_dir() }
     }
 }

@@ -104,13 +104,14 @@ impl Region {
         found
     }
 
-    /// The pages are not in memory any more.
-    pub(super) fn forget(&mut self, pages: &Range<usize>) {
-        let mut page = pages.start;
+    /// The pages are not in memory any more; how many were.
+    pub(super) fn forget(&mut self, pages: &Range<usize>) -> usize {
+        let (mut page, mut gone) = (pages.start, 0);
         while page < pages.end {
             let (block, first) = (page / BLOCK_PAGES, page % BLOCK_PAGES);
             let last = (pages.end - page + first).min(BLOCK_PAGES);
             if let Some(known) = self.blocks.get_mut(&block) {
+                gone += (known.present & mask(&(first..last))).count_ones() as usize;
                 known.present &= !mask(&(first..last));
                 if known.present == 0 {
                     self.blocks.remove(&block);
@@ -118,6 +119,7 @@ impl Region {
             }
             page += last - first;
         }
+        gone
     }
 
     /// Pages that are not what the generator gives.

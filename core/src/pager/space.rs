@@ -28,10 +28,16 @@ impl Space {
 
     /// Gives the memory of whole pages back; they are untouched again.
     pub(super) fn discard(&self, offset: usize, len: usize) -> io::Result<()> {
-        assert!(offset <= self.len && len <= self.len - offset);
+        let part = self.part(offset, len);
         // SAFETY: within our mapping. Who calls this gives up what is there.
-        let failed = unsafe { libc::madvise((self.start + offset) as *mut _, len, libc::MADV_DONTNEED) };
+        let failed = unsafe { libc::madvise(part.iov_base, part.iov_len, libc::MADV_DONTNEED) };
         if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// A part of it, for [`discard_all`].
+    pub(super) fn part(&self, offset: usize, len: usize) -> libc::iovec {
+        assert!(offset <= self.len && len <= self.len - offset);
+        libc::iovec { iov_base: (self.start + offset) as *mut _, iov_len: len }
     }
 
     /// Makes every touch a SIGSEGV.
@@ -47,6 +53,25 @@ impl Space {
         // Whoever has the pointer may write there meanwhile, as from another thread of theirs: they get some of both.
         unsafe { std::ptr::copy_nonoverlapping((self.start + offset) as *const u8, out.as_mut_ptr(), out.len()) };
     }
+}
+
+/// Gives the memory of parts of spaces back, with one flush of the other processors' page tables for all (a flush for each took 20 times as
+/// long). `false` where the kernel does not do that (before Linux 6.13), or stopped amid it.
+#[cfg(target_os = "linux")]
+pub(super) fn discard_all(parts: &[libc::iovec]) -> bool {
+    /// Parts that the call takes at once.
+    const MOST: usize = 1024;
+    use std::os::fd::AsRawFd;
+    let pid = rustix::process::getpid();
+    let Ok(this) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return false };
+    parts.chunks(MOST).all(|parts| {
+        let (advice, flags) = (libc::MADV_DONTNEED, 0);
+        // SAFETY: the parts are of our own mappings. Who calls this gives up what is there.
+        let done = unsafe {
+            libc::syscall(libc::SYS_process_madvise, this.as_raw_fd(), parts.as_ptr(), parts.len(), advice, flags)
+        };
+        usize::try_from(done).is_ok_and(|done| done == parts.iter().map(|part| part.iov_len).sum())
+    })
 }
 
 impl Drop for Space {

@@ -17,15 +17,20 @@ use super::error::PagerError;
 use super::layer::{self, Layer};
 use super::queue::{Entry, Queue};
 use super::region::{Block, Region, mask, runs};
+use super::space;
 use super::spill::Spill;
 use super::uffd::{Put, Uffd};
-use super::{BLOCK, BLOCK_PAGES, PAGE, PagerLimits};
+use super::{BLOCK, BLOCK_PAGES, DEFAULT, PAGE, PagerLimits};
 use crate::lock::Lock;
 
 /// Clean pages that are kept whatever the limit: those just made are wanted by who waits, and one instruction may touch several.
 const LEAST: usize = 512;
+/// Written pages that are kept whatever the limit: an instruction that writes two must find both.
+const LEAST_WRITTEN: usize = 64;
 /// Most layers of an area; then they become one.
 const MOST_LAYERS: usize = 8;
+/// Pages that are given back together, beyond those that must be.
+pub(super) const BATCH: usize = 256;
 /// How long it is before pages that found no room are offered again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -38,6 +43,14 @@ static PASSED: AtomicU64 = AtomicU64::new(0);
 /// Areas that are gone. A fault read before the last of them went may be of an address that is another's now.
 pub(super) static GONE: AtomicU64 = AtomicU64::new(0);
 
+/// Pages of a block of the area that starts there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    start: usize,
+    block: usize,
+    pages: u64,
+}
+
 pub(super) type Guard = MutexGuard<'static, Pager>;
 
 pub(super) struct Pager {
@@ -48,12 +61,17 @@ pub(super) struct Pager {
     ids: u64,
     pub(super) clean: Queue,
     pub(super) written: Queue,
-    pub(super) limits: PagerLimits,
+    /// See [`PagerLimits`]; in pages.
+    pub(super) most_clean: usize,
+    pub(super) most_written: usize,
+    spill_dir: Option<PathBuf>,
     spill: Spill,
     /// When the last attempt to spill found no room.
     refused: Option<Instant>,
     /// The area whose elements the pager's thread is making, without the lock.
     pub(super) filling: Option<u64>,
+    /// Threads that wait for a generator to return.
+    waiting: usize,
 }
 
 /// Takes the lock, on any thread but the pager's.
@@ -77,22 +95,22 @@ pub(super) fn let_others_pass() {
     }
 }
 
-/// In a forked child, where nobody waits.
-pub(super) fn nobody_waits() {
+/// In a forked child, where nobody waits, and no generator runs.
+pub(super) fn nobody_waits(pager: &mut Pager) {
+    pager.waiting = 0;
+    pager.filling = None;
+    pager.regions.values_mut().for_each(|region| region.storing = false);
     PASSED.store(CAME.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
 /// Waits, without the lock, until no generator of the area that `busy` tells of runs.
 pub(super) fn wait_while(mut pager: Guard, busy: impl Fn(&Pager) -> bool) -> Guard {
     while busy(&pager) {
+        pager.waiting += 1;
         pager = RETURNED.wait(pager).unwrap_or_else(PoisonError::into_inner);
+        pager.waiting -= 1;
     }
     pager
-}
-
-/// A generator has returned.
-pub(super) fn returned() {
-    RETURNED.notify_all();
 }
 
 impl Pager {
@@ -103,10 +121,21 @@ impl Pager {
             ids: 0,
             clean: Queue::new(),
             written: Queue::new(),
-            limits: PagerLimits { clean: 64 << 20, written: 256 << 20, spill: PathBuf::new() },
+            most_clean: DEFAULT.0 / PAGE,
+            most_written: DEFAULT.1 / PAGE,
+            spill_dir: None,
             spill: Spill::new(),
             refused: None,
             filling: None,
+            waiting: 0,
+        }
+    }
+
+    /// A generator has returned that ran without the lock.
+    pub(super) fn returned(&self) {
+        // A notification is a system call, whether anybody hears it or not.
+        if self.waiting > 0 {
+            RETURNED.notify_all();
         }
     }
 
@@ -116,17 +145,19 @@ impl Pager {
     }
 
     pub(super) fn set_limits(&mut self, limits: PagerLimits) {
-        if limits.spill != self.limits.spill {
+        if self.spill_dir.as_ref() != Some(&limits.spill) {
             self.spill.renew();
             self.regions.values_mut().for_each(Region::freeze);
         }
-        self.limits = limits;
+        self.most_clean = (limits.clean / PAGE).max(LEAST);
+        self.most_written = (limits.written / PAGE).max(LEAST_WRITTEN);
+        self.spill_dir = Some(limits.spill);
         self.refused = None;
         self.trim_clean();
     }
 
-    pub(super) fn spill_dir(&self) -> PathBuf {
-        if self.limits.spill.as_os_str().is_empty() { std::env::temp_dir() } else { self.limits.spill.clone() }
+    fn spill_dir(&self) -> PathBuf {
+        self.spill_dir.clone().unwrap_or_else(std::env::temp_dir)
     }
 
     /// The area of an address: where it starts.
@@ -213,46 +244,59 @@ impl Pager {
     /// Gives those of the pages back that are clean.
     pub(super) fn discard(&mut self, start: usize, pages: Range<usize>) {
         let blocks = pages.start / BLOCK_PAGES..pages.end.div_ceil(BLOCK_PAGES);
-        let masks = blocks.map(|block| {
+        let found = blocks.map(|block| {
             let base = block * BLOCK_PAGES;
-            (block, mask(&(pages.start.max(base) - base..pages.end.min(base + BLOCK_PAGES) - base)))
+            let within = pages.start.max(base) - base..pages.end.min(base + BLOCK_PAGES) - base;
+            Found { start, block, pages: mask(&within) }
         });
-        self.discard_all(start, masks);
+        self.discard_all(&found.collect::<Vec<_>>());
     }
 
-    /// The same, for pages of blocks, one after the other.
-    fn discard_all(&mut self, start: usize, blocks: impl Iterator<Item = (usize, u64)>) {
-        let Some(region) = self.regions.get_mut(&start) else { return };
-        let mut all: Vec<Range<usize>> = Vec::new();
-        for (block, pages) in blocks {
-            for run in runs(pages & region.block(block).clean()) {
-                let run = block * BLOCK_PAGES + run.start..block * BLOCK_PAGES + run.end;
+    /// The same, for pages of blocks. Those that lie together go together.
+    pub(super) fn discard_all(&mut self, blocks: &[Found]) {
+        let mut all: Vec<(usize, Range<usize>)> = Vec::new();
+        for found in blocks {
+            let Some(region) = self.regions.get(&found.start) else { continue };
+            for run in runs(found.pages & region.block(found.block).clean()) {
+                let run = found.block * BLOCK_PAGES + run.start..found.block * BLOCK_PAGES + run.end;
                 match all.last_mut() {
-                    Some(last) if last.end == run.start => last.end = run.end,
-                    _ => all.push(run),
+                    Some((start, last)) if *start == found.start && last.end == run.start => last.end = run.end,
+                    _ => all.push((found.start, run)),
                 }
             }
         }
-        for run in all {
-            if region.space.discard(run.start * PAGE, run.len() * PAGE).is_ok() {
-                region.forget(&run);
-                region.clean -= run.len();
-                self.clean.pages -= run.len();
+        let part = |(start, run): &(usize, Range<usize>)| {
+            self.regions.get(start).map(|region| region.space.part(run.start * PAGE, run.len() * PAGE))
+        };
+        let at_once = all.len() > 1 && space::discard_all(&all.iter().filter_map(part).collect::<Vec<_>>());
+        for (start, run) in all {
+            let Some(region) = self.regions.get_mut(&start) else { continue };
+            if at_once || region.space.discard(run.start * PAGE, run.len() * PAGE).is_ok() {
+                let gone = region.forget(&run);
+                region.clean -= gone;
+                self.clean.pages -= gone;
             }
         }
     }
 
     /// Gives clean pages back, the oldest first, until they are within their limit.
     pub(super) fn trim_clean(&mut self) {
-        self.trim_clean_to(self.limits.clean / PAGE);
+        self.trim_clean_to(self.most_clean);
     }
 
     pub(super) fn trim_clean_to(&mut self, most: usize) {
-        while self.clean.pages > most.max(LEAST) {
-            let Some(entry) = self.clean.pop() else { break };
-            if let Some((start, block)) = self.locate(entry) {
-                self.discard_all(start, std::iter::once((block, entry.pages)));
+        if self.clean.pages > most {
+            let (mut found, mut pages) = (Vec::new(), 0);
+            // A few more than must, so that many go together.
+            let wanted = self.clean.pages - most + BATCH.min(most / 4);
+            while pages < wanted {
+                let Some(entry) = self.clean.pop() else { break };
+                let Some((start, block)) = self.locate(entry) else { continue };
+                let clean = self.regions.get(&start).map_or(0, |region| region.block(block).clean());
+                pages += (entry.pages & clean).count_ones() as usize;
+                found.push(Found { start, block, pages: entry.pages });
             }
+            self.discard_all(&found);
         }
         let regions = &self.regions;
         self.clean.tidy(|entry| block_at(regions, entry.block).clean() & entry.pages != 0);
@@ -261,9 +305,10 @@ impl Pager {
 
     /// All clean pages of an area.
     pub(super) fn discard_clean(&mut self, start: usize) {
-        let blocks: Vec<_> =
-            self.regions.get(&start).map_or(Vec::new(), |r| r.blocks.keys().map(|block| (*block, !0)).collect());
-        self.discard_all(start, blocks.into_iter());
+        let all =
+            |region: &Region| region.blocks.keys().map(|block| Found { start, block: *block, pages: !0 }).collect();
+        let blocks: Vec<_> = self.regions.get(&start).map_or(Vec::new(), all);
+        self.discard_all(&blocks);
     }
 
     /// The area and the number of a block.
@@ -272,9 +317,9 @@ impl Pager {
         Some((start, (entry.block - start) / BLOCK))
     }
 
-    /// The oldest block with written pages, if they are too many and there may be room for them.
-    pub(super) fn next_to_spill(&mut self) -> Option<(Entry, usize, usize)> {
-        if self.written.pages <= self.limits.written / PAGE || self.refused.is_some_and(|at| at.elapsed() < PAUSE) {
+    /// The oldest block with written pages, if they are more than `most` and there may be room for them.
+    pub(super) fn next_to_spill(&mut self, most: usize) -> Option<(Entry, usize, usize)> {
+        if self.written.pages <= most || self.refused.is_some_and(|at| at.elapsed() < PAUSE) {
             return None;
         }
         loop {
@@ -330,13 +375,12 @@ impl Pager {
         Ok(())
     }
 
-    /// Copies written pages of a block to the area's newest layer, and gives their memory back.
-    pub(super) fn spill(&mut self, start: usize, block: usize) -> Result<(), PagerError> {
+    /// Copies written pages of a block to the area's newest layer, and says which may be given back.
+    pub(super) fn spill(&mut self, start: usize, block: usize) -> (Found, Result<(), PagerError>) {
         let before = self.regions.get(&start).map_or(0, |r| r.block(block).written);
         let done = self.copy_out(start, block);
         let after = self.regions.get(&start).map_or(0, |r| r.block(block).written);
-        self.discard_all(start, std::iter::once((block, before & !after)));
-        done
+        (Found { start, block, pages: before & !after }, done)
     }
 
     /// The layer that the area may put pages into.

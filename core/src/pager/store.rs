@@ -2,22 +2,27 @@
 
 use super::generator::FillError;
 use super::region::{mask, runs};
-use super::state::{self, Guard};
+use super::state::{self, BATCH, Guard};
 use super::thread::caught;
 use super::{BLOCK_PAGES, PAGE, layer};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Spills the oldest written pages until they are within their limit, after their generator had the choice.
-pub(super) fn trim_written(mut pager: Guard) {
-    while let Some((entry, start, block)) = pager.next_to_spill() {
+pub(super) fn trim_written(mut pager: Guard) -> Guard {
+    let limit = pager.most_written;
+    let (mut spilled, least) = (Vec::new(), limit - BATCH.min(limit / 4));
+    while let Some((entry, start, block)) = pager.next_to_spill(least) {
         // What the generator does not take, or cannot, is kept.
         (pager, _) = offer(pager, start, block);
-        if pager.spill(start, block).is_err() {
+        let (found, done) = pager.spill(start, block);
+        spilled.push(found);
+        if done.is_err() {
             pager.refuse(entry);
-            return;
         }
     }
+    pager.discard_all(&spilled);
+    pager
 }
 
 /// Offers the written pages of a block to their generator; whether it took all of them.
@@ -59,7 +64,7 @@ pub(super) fn offer(mut pager: Guard, start: usize, block: usize) -> (Guard, Res
         }
     }
     pager.now_clean(start, block, took);
-    state::returned();
+    pager.returned();
     (pager, all)
 }
 
@@ -86,9 +91,7 @@ pub(super) fn flush(mut pager: Guard, start: usize) -> Result<bool, FillError> {
         all = note(all, one);
     }
     let mut page = 0;
-    loop {
-        let Some(region) = pager.regions.get(&start).filter(|_| may_store(&pager, start)) else { break };
-        let Some(next) = layer::next(&region.view.layers, page, region.pages()) else { break };
+    while let Some(next) = next_spilled(&pager, start, page) {
         let one;
         (pager, one) = offer_spilled(pager, start, next);
         all = note(all, one);
@@ -96,6 +99,12 @@ pub(super) fn flush(mut pager: Guard, start: usize) -> Result<bool, FillError> {
     }
     let changed = pager.regions.get(&start).is_some_and(super::region::Region::is_changed);
     all.map(|_| !changed)
+}
+
+/// The first page from `page` on that a layer has and the generator may take.
+fn next_spilled(pager: &Guard, start: usize, page: usize) -> Option<usize> {
+    let region = pager.regions.get(&start).filter(|_| may_store(pager, start))?;
+    layer::next(&region.view.layers, page, region.pages())
 }
 
 /// Offers a page that a layer has.
@@ -120,6 +129,6 @@ fn offer_spilled(mut pager: Guard, start: usize, page: usize) -> (Guard, Result<
             region.view.layers.iter().for_each(|layer| layer.pages().clear(page));
         }
     }
-    state::returned();
+    pager.returned();
     (pager, took)
 }

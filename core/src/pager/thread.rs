@@ -14,6 +14,7 @@ use std::{cell::Cell, io, thread};
 use super::PAGE;
 use super::ahead::{MOST, Step};
 use super::generator::FillError;
+use super::nearby::Nearby;
 use super::snapshot::View;
 use super::state::{self, GONE, PAGER};
 use super::store;
@@ -69,14 +70,15 @@ fn run(uffd: Uffd) {
     let aligned = scratch.as_ptr().align_offset(PAGE);
     let scratch = &mut scratch[aligned..aligned + MOST * PAGE];
     let mut messages = [Message::default(); 16];
-    let mut last = Instant::now();
+    let (mut last, mut nearby) = (Instant::now(), Nearby::new());
     loop {
         let gone = GONE.load(Ordering::SeqCst);
         let n = uffd.read(&mut messages);
         for fault in messages[..n].iter().filter_map(Message::fault) {
+            nearby.follow(fault.thread);
             state::let_others_pass();
             let _turn = TURN.lock();
-            serve(uffd, fault, gone, scratch);
+            serve(uffd, fault, gone, scratch, &nearby);
         }
         if n > 0 {
             last = Instant::now();
@@ -91,10 +93,14 @@ fn run(uffd: Uffd) {
 }
 
 /// Serves a fault that was read when as many areas were `gone`.
-fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
+fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8], nearby: &Nearby) {
     let address = fault.address / PAGE * PAGE;
+    // Before anybody is woken: while the other processors rest, protecting pages is cheap.
     let mut pager = PAGER.lock();
-    let (start, kept) = (pager.start_of(address), pager.limits.clean / PAGE);
+    if pager.written.pages > pager.most_written {
+        pager = nearby.free(|| store::trim_written(pager));
+    }
+    let (start, kept) = (pager.start_of(address), pager.most_clean);
     let region = start.and_then(|start| pager.regions.get_mut(&start));
     let Some(region) = region.filter(|_| GONE.load(Ordering::SeqCst) == gone) else {
         // Whoever still waits there says so again.
@@ -113,12 +119,12 @@ fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
         let view = region.view.clone();
         pager.filling = Some(id);
         drop(pager);
-        let (made, failed) = make(&view, &absent, page, scratch, window.start);
+        let (made, failed) = nearby.free(|| make(&view, &absent, page, scratch, window.start));
         // Its generator's last owner is never this thread.
         drop(view);
         pager = PAGER.lock();
         pager.filling = None;
-        state::returned();
+        pager.returned();
         let written = fault.write.then_some(page);
         for run in &made {
             let bytes = &scratch[(run.start - window.start) * PAGE..(run.end - window.start) * PAGE];
@@ -129,6 +135,7 @@ fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
         }
         let placed = pager.regions.get(&start).is_some_and(|region| region.is_present(page));
         if !placed {
+            // Nobody waits for what is there.
             pager.trim_clean_to(0);
             drop(pager);
             thread::sleep(NO_MEMORY);
@@ -140,7 +147,6 @@ fn serve(uffd: Uffd, fault: Fault, gone: u64, scratch: &mut [u8]) {
         }
     }
     pager.trim_clean();
-    store::trim_written(pager);
 }
 
 /// Makes pages into `scratch`, which begins with page `first`; only the one that is waited for, as missing values if need be, when a generator

@@ -7,6 +7,7 @@ use super::PAGE;
 
 const UFFD_API: u64 = 0xAA;
 const UFFD_FEATURE_PAGEFAULT_FLAG_WP: u64 = 1 << 0;
+const UFFD_FEATURE_THREAD_ID: u64 = 1 << 8;
 const UFFD_USER_MODE_ONLY: libc::c_int = 1;
 const UFFD_EVENT_PAGEFAULT: u8 = 0x12;
 const UFFD_PAGEFAULT_FLAG_WRITE: u64 = 1 << 0;
@@ -75,7 +76,8 @@ pub(super) struct Message {
     _reserved: [u8; 7],
     flags: u64,
     address: u64,
-    _more: u64,
+    thread: u32,
+    _more: u32,
 }
 
 /// A fault.
@@ -86,6 +88,8 @@ pub(super) struct Fault {
     pub(super) write: bool,
     /// The page is there and was write-protected.
     pub(super) protected: bool,
+    /// The thread's number.
+    pub(super) thread: u32,
 }
 
 impl Message {
@@ -94,6 +98,7 @@ impl Message {
             address: self.address as usize,
             write: self.flags & UFFD_PAGEFAULT_FLAG_WRITE != 0,
             protected: self.flags & UFFD_PAGEFAULT_FLAG_WP != 0,
+            thread: self.thread,
         })
     }
 }
@@ -129,7 +134,8 @@ impl Uffd {
 
     fn begin(fd: RawFd) -> io::Result<Uffd> {
         let uffd = Uffd(fd);
-        let mut api = UffdioApi { api: UFFD_API, features: UFFD_FEATURE_PAGEFAULT_FLAG_WP, ioctls: 0 };
+        let features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID;
+        let mut api = UffdioApi { api: UFFD_API, features, ioctls: 0 };
         match uffd.ioctl(UFFDIO_API, &mut api) {
             Ok(()) if api.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP != 0 => Ok(uffd),
             Ok(()) => {

@@ -59,8 +59,11 @@ pub fn set(area: &Area, i: u64, value: u64) {
     unsafe { area.as_ptr().cast::<u64>().add(i as usize).write_volatile(value) };
 }
 
+/// What is asked for elements.
+pub type Ask<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<(), FillError>;
+
 /// Elements without the pointer.
-pub fn read(from: &dyn Fn(u64, &mut [u8]) -> Result<(), FillError>, start: u64, n: usize) -> Vec<u64> {
+pub fn read(from: Ask, start: u64, n: usize) -> Vec<u64> {
     let mut out = vec![0; n * 8];
     from(start, &mut out).unwrap();
     out.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap())).collect()
