@@ -77,9 +77,11 @@
 //!     }
 //! }
 //!
-//! /// What an entry point of the library does.
-//! fn squares(r: R, length: Sexp) -> Result<Sexp> {
-//!     Squares::restore(r, length)
+//! cowshed_plugins::routines! {
+//!     /// `.Call(mypkg_squares, 1e10)`
+//!     fn mypkg_squares(r, length) {
+//!         Squares::restore(r, length)
+//!     }
 //! }
 //! # fn main() {}
 //! ```
@@ -113,11 +115,53 @@ pub mod prelude {
     pub use cowshed_altrep::{Failure, R, Result, Sexp, inventory};
 }
 
+use cowshed_altrep::boundary;
 #[doc(hidden)]
 pub use cowshed_altrep::sys;
 
+/// Defines functions for `.Call()`, of R objects that R protects meanwhile, which give `Result<Sexp>`. An `Err` or a panic is an R error of a class
+/// (`cowshed_error_<the failure's>`).
+///
+/// ```
+/// use cowshed_plugins::prelude::*;
+///
+/// cowshed_plugins::routines! {
+///     /// Twice a number. In R, with `useDynLib(mypkg, mypkg_twice)` in NAMESPACE: `.Call(mypkg_twice, 3)`.
+///     fn mypkg_twice(r, x) {
+///         let x = x.as_number(r)?.ok_or_else(|| Failure::new("argument", "`x` must be a number"))?;
+///         r.number(2.0 * x)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! routines {
+    ($($(#[$about:meta])* fn $name:ident($r:ident $(, $argument:ident)* $(,)?) $body:block)*) => {$(
+        $(#[$about])*
+        #[unsafe(no_mangle)]
+        pub extern "C-unwind" fn $name($($argument: $crate::sys::SEXP),*) -> $crate::sys::SEXP {
+            $crate::routine(|$r| {
+                $(
+                    // SAFETY: R passes R objects, which it protects while the call lasts.
+                    let $argument = unsafe { $crate::prelude::Sexp::from_r($argument) };
+                )*
+                $body
+            })
+        }
+    )*};
+}
+
+/// Runs a function of [`routines!`].
+#[doc(hidden)]
+pub fn routine(body: impl FnOnce(prelude::R) -> prelude::Result<prelude::Sexp>) -> sys::SEXP {
+    match boundary::outcome(body) {
+        Ok(value) => value.into_r(),
+        Err(failure) => boundary::raise(failure),
+    }
+}
+
 /// Defines what R's loader calls: `entry_points!(R_init_mypkg, R_unload_mypkg);`. A package that registers routines of its own writes the two
-/// functions itself, and calls [`register`] and [`unregister`] in them.
+/// functions itself (those of [`routines!`] are found without), and calls [`register`] and [`unregister`] in them.
 #[macro_export]
 macro_rules! entry_points {
     ($init:ident, $unload:ident) => {
