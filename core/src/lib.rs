@@ -52,8 +52,8 @@ pub use interrupts::{forget_interrupts, put_off_interrupts};
 pub use machine::Machine;
 pub use open::{Opener, open};
 pub use pager::{
-    Area, FileArea, FillError, Generator, PagerError, PagerLimits, Shape, Shared, Snapshot, kernel_faults,
-    pager_available, set_pager_enabled, set_pager_limits,
+    Area, FillError, Generator, PagerError, PagerLimits, Shape, Shared, Snapshot, kernel_faults, pager_available,
+    set_pager_enabled, set_pager_limits,
 };
 pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, bytes_over, when_cut};
 pub use sockets::send_at_once;

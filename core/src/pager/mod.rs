@@ -21,7 +21,6 @@ mod fork;
 mod generator;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is written"))]
 mod layer;
-mod mapped;
 #[cfg(target_os = "linux")]
 mod nearby;
 #[cfg(target_os = "linux")]
@@ -47,7 +46,6 @@ use std::path::PathBuf;
 pub use area::{Area, kernel_faults, pager_available, set_pager_enabled, set_pager_limits};
 pub use error::PagerError;
 pub use generator::{FillError, Generator, Shape, Shared};
-pub use mapped::FileArea;
 pub use snapshot::Snapshot;
 
 /// Bytes of a page.

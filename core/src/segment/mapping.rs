@@ -33,8 +33,6 @@ pub(super) struct Area {
     pub(super) writable: bool,
     /// What is in the file, if that does not lie in the mapping itself.
     table: Option<Arc<Table>>,
-    /// Or the strategy of the one value that it is.
-    strategy: Option<&'static str>,
     lost: Arc<AtomicBool>,
 }
 
@@ -85,14 +83,7 @@ impl<M: Region> Mapped<M> {
         let (at, len, writable) = map.region();
         let before = at % pages::SIZE;
         let lost = Arc::new(AtomicBool::new(false));
-        let area = Area {
-            end: at + len,
-            offset: offset - before as u64,
-            writable,
-            table: None,
-            strategy: None,
-            lost: lost.clone(),
-        };
+        let area = Area { end: at + len, offset: offset - before as u64, writable, table: None, lost: lost.clone() };
         AREAS.lock().insert(at - before, area);
         Mapped { place: Place { start: at - before, lost }, map }
     }
@@ -103,13 +94,6 @@ impl<M: Region> Mapped<M> {
             && let Some(area) = AREAS.lock().get_mut(&self.place.start)
         {
             area.table = Some(table.clone());
-        }
-    }
-
-    /// Tells that all of it is one value of this strategy.
-    pub(crate) fn holds(&self, strategy: &'static str) {
-        if let Some(area) = AREAS.lock().get_mut(&self.place.start) {
-            area.strategy = Some(strategy);
         }
     }
 
@@ -176,5 +160,5 @@ where
         let (strategy, end) = table.at_offset(at)?;
         Some((strategy, start + (end - area.offset) as usize))
     });
-    mend(area, value.or_else(|| area.strategy.map(|strategy| (strategy, area.end))))
+    mend(area, value)
 }

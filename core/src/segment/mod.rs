@@ -25,7 +25,6 @@ pub use draft::Draft;
 pub(crate) use mapping::{Mapped, MappingsHeld, mappings_before_fork};
 pub use over::bytes_over;
 pub use overlay::Overlay;
-pub(crate) use pages::private_ranges;
 pub(crate) use unfork::{DraftsHeld, drafts_before_fork};
 pub(crate) use writer::Finished;
 pub use writer::{Heap, Sink, Writer};

@@ -30,11 +30,6 @@ pub(crate) fn private(at: *const u8, len: usize) -> io::Result<Vec<Run>> {
     Map::open()?.private(at, len)
 }
 
-/// The same, as ranges of bytes of the mapping.
-pub(crate) fn private_ranges(at: *const u8, len: usize) -> io::Result<Vec<Range<usize>>> {
-    Ok(private(at, len)?.iter().map(|run| run.range(at, len)).collect())
-}
-
 /// This process's page map, for whoever asks more than once.
 pub(crate) struct Map(File);
 
