@@ -231,7 +231,8 @@ declare! {
             write(data: *mut c_void, start: u64, count: u64, buffer: *const c_void) -> c_int;
             /// No vector needs `data` any more.
             release(data: *mut c_void);
-            /// Stores what makes the vector `x` again in another process: for restore(), or, if a `function` is stored too, for that R function.
+            /// Stores what makes the vector again in another process: for restore(), or, if a `function` is stored too, for that R function. It is the whole
+            /// vector that is to be made again; `x` may be a part of it, or it as another type.
             recipe(data: *mut c_void, x: SEXP, state: *mut SEXP, function: *mut SEXP) -> c_int;
             /// Stores the vector that recipe() stored the `state` of.
             restore(state: SEXP, value: *mut SEXP) -> c_int;

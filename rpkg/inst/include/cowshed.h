@@ -179,7 +179,8 @@ struct cowshed_virtual {
     int (*write)(void *data, uint64_t start, uint64_t count, const void *buffer);
     /* No vector needs `data` any more. */
     void (*release)(void *data);
-    /* Stores what makes the vector `x` again in another process: for restore(), or, if a `function` is stored too, for that R function. */
+    /* Stores what makes the vector again in another process: for restore(), or, if a `function` is stored too, for that R function. It
+     * is the whole vector that is to be made again; `x` may be a part of it, or it as another type. */
     int (*recipe)(void *data, SEXP x, SEXP *state, SEXP *function);
     /* Stores the vector that recipe() stored the `state` of. */
     int (*restore)(SEXP state, SEXP *value);

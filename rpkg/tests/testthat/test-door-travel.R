@@ -27,11 +27,14 @@ with_travel <- function(code) {
   })
 }
 
-# Skips where pointers are none of pages that are made on first touch.
-skip_without_pages <- function() {
+# Whether pointers are to pages that are made on first touch. Where they are not, nobody knows which elements of a vector with a pointer were written:
+# values are the same, but fewer functions of its author's are asked.
+has_pages <- function() {
   y <- wrap_altrep(1:2^40)
-  tryCatch(y[1] <- 0, cowshed_error_pointer = function(e) skip(conditionMessage(e)))
+  tryCatch({ y[1] <- 0; TRUE }, cowshed_error_pointer = function(e) FALSE)
 }
+
+skip_without_pages <- function() skip_if_not(has_pages(), "there are no pages that are made on first touch")
 
 test_that("Travel's example prints what its page says", {
   library <- travel_library()
@@ -201,6 +204,7 @@ test_that("code that has the pointer finds NA where nothing can be made, and R t
 })
 
 test_that("set_region() takes what is written, and duplicates have their own", {
+  pages <- has_pages()
   with_travel({
     for (n in c(3000, 1e6)) for (type in c("double", "integer")) {
       x <- full_vector(0, 1, n, type, every)
@@ -214,10 +218,10 @@ test_that("set_region() takes what is written, and duplicates have their own", {
       expect_true(covers(2) && covers(n), info = paste(n, type))
       # It gives them from now on: the vector holds nothing itself, and what is asked of vectors as they were made is asked of it.
       expect_identical(x[11:12], plain[11:12])
-      expect_identical(grep("^set_region", full_calls()), integer())
+      if (pages) expect_identical(grep("^set_region", full_calls()), integer())
       y <- x
       y[3] <- as.vector(-7, type)
-      expect_true("duplicate" %in% full_calls())
+      if (pages) expect_true("duplicate" %in% full_calls())
       expect_identical(x, plain, info = paste(n, type))
       expect_identical(y, replace(plain, 3, as.vector(-7, type)), info = paste(n, type))
       x[4] <- plain[4] <- as.vector(-8, type)
@@ -229,7 +233,7 @@ test_that("set_region() takes what is written, and duplicates have their own", {
     z <- full_vector(0, 1, 1e5, operations = every)
     z[5] <- -1
     expect_identical(z[4:6], c(3, -1, 5))
-    expect_true("set_region 0 512" %in% full_calls())
+    expect_true(any(grepl("^set_region [04] ", full_calls())))
     expect_identical(as.integer(z)[4:6], c(3L, -1L, 5L))
     expect_identical(z[seq(1, 1e5, by = 2)][1:4], c(0, 2, -1, 6))
     full_fault("")
@@ -287,6 +291,7 @@ test_that("extract_subset() makes what it can; other subscripts do not get there
 })
 
 test_that("duplicate() and coerce() are asked, and values and changes are kept with them and without", {
+  pages <- has_pages()
   with_travel({
     for (operations in list("get_region", every)) for (n in c(10, 3000)) {
       x <- full_vector(0, 1, n, "double", operations)
@@ -301,7 +306,7 @@ test_that("duplicate() and coerce() are asked, and values and changes are kept w
         expect_identical(as.vector(x, type), as.vector(plain, type), info = type)
         expect_identical(as.vector(y, type), as.vector(replace(plain, 1, 100), type), info = type)
       }
-      expect_identical("coerce integer" %in% full_calls(), length(operations) > 1)
+      if (pages) expect_identical("coerce integer" %in% full_calls(), length(operations) > 1)
       attributes(x) <- list(dim = c(2, n / 2), note = "kept")
       other <- x
       storage.mode(other) <- "integer"
