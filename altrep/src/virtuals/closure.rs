@@ -106,9 +106,10 @@ fn as_kind<E: Element>(r: R, value: Sexp) -> Result<Sexp> {
     let rank = |kind| ORDER.iter().position(|k| *k == kind);
     match (rank(value.kind()), rank(E::TYPE)) {
         _ if value.kind() == E::TYPE => Ok(value),
-        // SAFETY: a vector.
         (Some(from), Some(to)) if from < to => {
-            r.keep(call(r, || unsafe { sys::Rf_coerceVector(value.0, E::TYPE) })?).map(Sexp)
+            // SAFETY: a vector.
+            let coerced = call(r, || unsafe { sys::Rf_coerceVector(value.0, E::TYPE) })?;
+            r.keep(coerced).map(Sexp)
         }
         _ => {
             let (got, wanted) = (value.class(r)?, door::type_name(E::TYPE as u8));
