@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
 
@@ -71,11 +72,12 @@ fn kind<V: Virtual>(flags: u32) -> Result<&'static abi::Virtual> {
         release: Some(release::<V>),
         recipe: if V::NAME.is_some() { Some(recipe::<V>) } else { None },
         restore: if V::NAME.is_some() { Some(restore::<V>) } else { None },
-        subset: Some(subset::<V>),
-        duplicate: Some(duplicate::<V>),
-        coerce: Some(coerce::<V>),
+        subset: if V::HOOKS { Some(subset::<V>) } else { None },
+        duplicate: if V::HOOKS { Some(duplicate::<V>) } else { None },
+        coerce: if V::HOOKS { Some(coerce::<V>) } else { None },
         inspect: Some(inspect::<V>),
         read_apart: None,
+        file: Some(file::<V>),
     }));
     KINDS.with_borrow_mut(|kinds| kinds.insert(key, kind));
     Ok(kind)
@@ -205,6 +207,19 @@ unsafe extern "C-unwind" fn coerce<V: Virtual>(data: *mut c_void, x: SEXP, kind:
     let x = unsafe { Sexp::from_r(x) };
     // SAFETY: as above.
     perhaps(value, |r| unsafe { of::<V>(data) }.coerce(r, x, kind as u8))
+}
+
+unsafe extern "C-unwind" fn file<V: Virtual>(data: *mut c_void, descriptor: *mut c_int, offset: *mut u64) -> c_int {
+    calmly(|| {
+        // SAFETY: cowshed's call, for data of this kind.
+        let (file, at) = unsafe { of::<V>(data) }.file().ok_or("it lies in no file")?;
+        // SAFETY: cowshed's places for them.
+        unsafe {
+            descriptor.write(file.as_raw_fd());
+            offset.write(at);
+        }
+        Ok(())
+    })
 }
 
 unsafe extern "C-unwind" fn inspect<V: Virtual>(data: *mut c_void, _: SEXP) -> c_int {

@@ -1,5 +1,7 @@
 //! Virtual vectors: what an author implements, and how it is registered.
 
+use std::os::fd::BorrowedFd;
+
 use cowshed_altrep::door::abi;
 use cowshed_altrep::{Failure, R, Result, Sexp, inventory};
 
@@ -27,6 +29,9 @@ pub trait Virtual: Send + Sync + Sized + 'static {
     /// Whether [`Virtual::store`] takes what is written.
     const STORES: bool = false;
 
+    /// Whether [`Virtual::subset`], [`Virtual::duplicate`] or [`Virtual::coerce`] is its own.
+    const HOOKS: bool = false;
+
     /// How many elements it has.
     fn length(&self) -> u64;
 
@@ -37,7 +42,7 @@ pub trait Virtual: Send + Sync + Sized + 'static {
     /// They cannot be made, and why.
     fn fill(&self, start: u64, out: &mut [Self::Element]) -> Filled;
 
-    /// What is known of the elements without making them. Asked once.
+    /// What is known of the elements without making them. Asked once, and not believed of one that stores.
     fn facts(&self) -> Facts {
         Facts::default()
     }
@@ -63,6 +68,12 @@ pub trait Virtual: Send + Sync + Sized + 'static {
     fn store(&self, start: u64, elements: &[Self::Element]) -> Filled {
         let _ = (start, elements);
         Err("it does not store".to_owned())
+    }
+
+    /// The file in which all elements lie, from this byte on, just as they are in memory. A pointer to them is a private mapping of it then: what is
+    /// written there is the vector's own.
+    fn file(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        None
     }
 
     /// An R object of which [`Virtual::restore`] makes the vector in another process. Asked only if there is a name.

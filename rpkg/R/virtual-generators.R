@@ -16,7 +16,9 @@
 #'   makes it (some hundred bytes), and is computed there: `x`, `lengths` and `values` by reference if they are shared, files by their absolute path.
 #'   A file that was changed since is an error there, as it is told by its size and time of change; so is one that cannot be read. Saved to
 #'   a file ([saveRDS()]) they are plain data.
-#' @section Pointers: Code that wants a pointer to all elements gets one, where the elements are made as they are touched. With `virtualLinear()`
+#' @section Pointers: Code that wants a pointer to all elements gets one, where the elements are made as they are touched; of a file whose elements are
+#'   R's (all of `virtualFile()` if `offset` is a multiple of their size; `<f8`, `<i4`, `|u1` and `<c16` in Fortran's order or with one dimension) it is one
+#'   to the file's own pages. With `virtualLinear()`
 #'   of a vector that does not lie in memory (a virtual one, `1:1e9`) all have to be made for that, which the option `cowshed.materialize` limits.
 #'
 #' @section Types in .npy files: `<f8`, `<f4`: double. `<i4`, `<i2`, `|i1`, `<u2`: integer (numpy's -2147483648 is R's `NA`). `|b1`: logical. `|u1`:
@@ -35,7 +37,7 @@
 #' @param x A logical, integer or double vector; its attributes (dimensions, names) are those of the result. It must have no class other than `ts`.
 #' @param a,b One number each.
 #' @param path A file. It must not change while there are vectors of it: they show what is there when they are read, and an error if
-#'   it has become shorter.
+#'   it has become shorter (where it is read through a pointer, elements that are gone are NA once; then every use is that error).
 #' @param offset Where in the file the first element is, in bytes.
 #' @return A vector of that length; of type double from `virtualLinear()`, with dimensions from `virtualNpy()` unless the array has one or none.
 #' @section Errors: `cowshed_error_argument`: an argument is wrong; integers beyond R's; a file that cannot be read, has fewer elements than asked for, or is

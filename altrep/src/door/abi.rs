@@ -246,6 +246,9 @@ declare! {
             inspect(data: *mut c_void, x: SEXP) -> c_int;
             /// As read(), of elements `start`, `start + step`, `start + 2 * step`, ..., `count` of them. NULL: read() is asked for them.
             read_apart(data: *mut c_void, start: u64, step: u64, count: u64, buffer: *mut c_void) -> c_int;
+            /// Stores a descriptor of the file in which all elements lie, from byte `offset` on, just as they are in memory: it stays the caller's. A pointer to
+            /// them is a private mapping of the file then. Anything else than 0: there is none.
+            file(data: *mut c_void, descriptor: *mut c_int, offset: *mut u64) -> c_int;
         }
     }
 

@@ -157,6 +157,6 @@ fn structs_have_the_sizes_of_version_1() {
     assert_eq!(std::mem::offset_of!(abi::Host, register_strategy), 8);
     assert_eq!(std::mem::offset_of!(abi::Host, corrupt), 8 + 15 * word);
     assert_eq!(std::mem::offset_of!(abi::Virtual, read), 8 + 2 * word + 8);
-    assert_eq!(size_of::<abi::Virtual>(), 8 + 2 * word + 8 + 10 * word);
+    assert_eq!(size_of::<abi::Virtual>(), 8 + 2 * word + 8 + 11 * word);
     assert_eq!(size_of::<abi::Host>(), 8 + 19 * word);
 }

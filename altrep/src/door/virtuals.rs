@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_void};
+use std::os::fd::BorrowedFd;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -319,6 +320,20 @@ impl Source for Foreign {
         let has = |flag| self.kind.flags & flag != 0;
         let sorted = i8::from(has(abi::INCREASING)) - i8::from(has(abi::DECREASING));
         Facts { sorted, no_na: has(abi::NO_NA) }
+    }
+
+    fn file(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        let file = self.kind.file?;
+        let (mut descriptor, mut offset) = (-1, 0);
+        let (place, at) = (&raw mut descriptor, &raw mut offset);
+        // SAFETY: the library's function; both places outlive the call.
+        let status = outcome(|r| call(r, || unsafe { file(self.data, place, at) })).ok()?;
+        // SAFETY: an open file, by what the header asks for, that is the data's own.
+        (status == 0 && descriptor >= 0).then(|| (unsafe { BorrowedFd::borrow_raw(descriptor) }, offset))
+    }
+
+    fn has_hooks(&self) -> bool {
+        self.kind.subset.is_some() || self.kind.duplicate.is_some() || self.kind.coerce.is_some()
     }
 
     fn has_recipe(&self) -> bool {

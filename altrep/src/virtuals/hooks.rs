@@ -20,6 +20,9 @@ pub(super) fn length(x: Object) -> R_xlen_t {
 #[inline]
 pub(super) fn elt<E: Element>(x: Object, i: R_xlen_t) -> E::C {
     if let Some(data) = x.get().pointer.plain() {
+        if cowshed_core::any_lost() {
+            guard(|_| x.get().check());
+        }
         // SAFETY: R asks for elements within the length.
         return unsafe { *data.cast::<E::C>().add(i as usize) };
     }
@@ -71,7 +74,8 @@ pub(super) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result
     let this = x.get();
     this.check()?;
     this.flush()?;
-    if !this.is_changed()
+    if this.source.has_hooks()
+        && !this.is_changed()
         && let Some(subset) = this.source.subset(r, crate::Sexp(x.sexp()), crate::Sexp(index))?
     {
         return Ok(Some(subset.into_r()));
@@ -134,10 +138,14 @@ pub(super) fn duplicate<E: Element>(r: R, x: Object) -> Result<SEXP> {
     let this = x.get();
     this.check()?;
     this.flush()?;
-    if !this.is_changed()
+    if this.source.has_hooks()
+        && !this.is_changed()
         && let Some(duplicate) = this.source.duplicate(r, crate::Sexp(x.sexp()))?
     {
         return Ok(duplicate.into_r());
+    }
+    if let Some(mapped) = pointer::mapped_again::<E>(r, x)? {
+        return Ok(mapped.sexp());
     }
     if this.pointer.plain().is_some() {
         return pointer::vector::<E>(r, this);
@@ -150,7 +158,8 @@ pub(super) fn coerce(r: R, x: Object, to: SexpType) -> Result<Option<SEXP>> {
     let this = x.get();
     this.check()?;
     this.flush()?;
-    if !this.is_changed()
+    if this.source.has_hooks()
+        && !this.is_changed()
         && let Some(other) = this.source.coerce(r, crate::Sexp(x.sexp()), to)?
     {
         // SAFETY: R objects.

@@ -1,6 +1,7 @@
 //! The pointer of a virtual vector, made when somebody asks for it.
 //!
 //! - Of pages that are made on first touch, if the generator can run on any thread and the machine has userfaultfd: memory is bounded, whatever the length.
+//! - Of a file's own pages, mapped privately, if the elements lie in a file as they are in memory: `State::Mapped`.
 //! - Else a plain vector of all elements, if it is not larger than `options(cowshed.materialize = )`.
 //! - Small vectors are plain at once: that costs less than one page fault.
 
@@ -8,10 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use cowshed_core::{Area, FillError, Generator, PagerError, PagerLimits, Snapshot};
+use cowshed_core::{Area, FillError, Generator, PagerError, PagerLimits, PrivateFile, Snapshot};
 
 use super::source::Source;
-use super::{Object, Virtual, pager_failure};
+use super::{Made, Object, Virtual, pager_failure};
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::Element;
 use crate::serialized::evaluate;
@@ -33,7 +34,23 @@ enum State {
     /// No pointer yet: the source's elements, under what was written to the vector that this one is a duplicate of.
     None(Snapshot),
     Paged(Rc<Area>),
+    Mapped(Rc<Mapped>),
     Plain(Rc<Plain>),
+}
+
+/// The file that the elements lie in.
+struct Mapped {
+    file: PrivateFile,
+    /// Somebody was given its address to write to.
+    written: Cell<bool>,
+    /// What the file has.
+    before: Snapshot,
+}
+
+impl Mapped {
+    fn is_changed(&self) -> bool {
+        self.written.get() && self.file.is_changed().unwrap_or(true)
+    }
 }
 
 /// A vector that `data2` holds.
@@ -56,11 +73,12 @@ impl Pointer {
         self.0.borrow().clone()
     }
 
-    /// The elements as a plain vector has them, if there is one.
+    /// The elements as a plain vector has them, if they lie in memory or in a file of their own.
     #[inline]
     pub(super) fn plain(&self) -> Option<*mut u8> {
         match *self.0.borrow() {
             State::Plain(ref plain) => Some(plain.data),
+            State::Mapped(ref mapped) => Some(mapped.file.as_ptr()),
             _ => None,
         }
     }
@@ -70,16 +88,18 @@ impl Pointer {
         match &*self.0.borrow() {
             State::None(snapshot) => snapshot.is_changed(),
             State::Paged(area) => area.is_changed(),
+            State::Mapped(mapped) => mapped.is_changed(),
             State::Plain(plain) => plain.written.get(),
         }
     }
 
-    /// The elements as they are now; `None` if they are a plain vector's.
+    /// The elements as they are now; `None` if they are a plain vector's, or a file's that was written over.
     pub(super) fn snapshot(&self) -> std::result::Result<Option<Snapshot>, PagerError> {
         match self.state() {
             State::None(snapshot) => Ok(Some(snapshot)),
             State::Paged(area) => area.snapshot().map(Some),
-            State::Plain(_) => Ok(None),
+            State::Mapped(mapped) if !mapped.is_changed() => Ok(Some(mapped.before.clone())),
+            State::Mapped(_) | State::Plain(_) => Ok(None),
         }
     }
 
@@ -87,11 +107,12 @@ impl Pointer {
         match self.state() {
             State::None(snapshot) => super::unpanicked(|| snapshot.fill(start, out)),
             State::Paged(area) => super::unpanicked(|| area.read(start, out)),
+            State::Mapped(mapped) => {
+                copy(mapped.file.as_ptr(), start as usize * width, out);
+                if mapped.file.is_lost() { Err(FillError::Failed(CUT.to_owned())) } else { Ok(()) }
+            }
             State::Plain(plain) => {
-                // SAFETY: hooks ask for elements within the vector; `out` is not ours.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(plain.data.add(start as usize * width), out.as_mut_ptr(), out.len());
-                }
+                copy(plain.data, start as usize * width, out);
                 Ok(())
             }
         }
@@ -111,6 +132,7 @@ impl Pointer {
     pub(super) fn take_failure(&self) -> Option<String> {
         match &*self.0.borrow() {
             State::Paged(area) => area.take_failure(),
+            State::Mapped(mapped) => mapped.file.is_lost().then(|| CUT.to_owned()),
             _ => None,
         }
     }
@@ -122,9 +144,18 @@ impl Pointer {
                 let (bytes, pages) = (area.resident_bytes(), area.changed_pages());
                 format!("a pointer, {bytes} bytes of pages in memory, {pages} pages written")
             }
+            State::Mapped(_) => "a pointer, to the file's own pages".to_owned(),
             State::Plain(_) => "a plain vector".to_owned(),
         }
     }
+}
+
+const CUT: &str = "the file has become shorter";
+
+/// Copies bytes of a vector's from `offset` on.
+fn copy(data: *const u8, offset: usize, out: &mut [u8]) {
+    // SAFETY: hooks ask for elements within the vector; `out` is not ours.
+    unsafe { std::ptr::copy_nonoverlapping(data.add(offset), out.as_mut_ptr(), out.len()) };
 }
 
 impl Plain {
@@ -169,6 +200,10 @@ pub(super) fn demand(r: R, x: Object, writable: bool) -> Result<*mut u8> {
     }
     match &*this.pointer.0.borrow() {
         State::Paged(area) => Ok(area.as_ptr()),
+        State::Mapped(mapped) => {
+            mapped.written.set(mapped.written.get() || writable);
+            Ok(mapped.file.as_ptr())
+        }
         State::Plain(plain) => {
             plain.written.set(plain.written.get() || writable);
             Ok(plain.data)
@@ -181,6 +216,9 @@ fn make(r: R, x: Object, this: &Virtual, snapshot: Snapshot) -> Result<State> {
     let (width, bytes) = (this.shape.width, this.shape.bytes());
     if bytes.is_some_and(|bytes| bytes <= SMALL) && !this.source.stores() {
         return plain(r, x, this, snapshot);
+    }
+    if let Some(file) = map(this, &snapshot) {
+        return Ok(State::Mapped(Rc::new(Mapped { file, written: Cell::new(false), before: snapshot })));
     }
     let why = match paged(r, this, snapshot.clone())? {
         Ok(area) => return Ok(State::Paged(Rc::new(area))),
@@ -200,6 +238,39 @@ fn make(r: R, x: Object, this: &Virtual, snapshot: Snapshot) -> Result<State> {
             size(limit)
         ),
     ))
+}
+
+/// The file that the elements lie in, if they do, and if it can be mapped: there are other ways, which tell what is wrong with it.
+fn map(this: &Virtual, snapshot: &Snapshot) -> Option<PrivateFile> {
+    let (file, offset) = this.source.file()?;
+    let shape = &this.shape;
+    // As numbers of this width want to lie, and missing values too.
+    let align = shape.width.min(8) as u64;
+    if snapshot.is_changed() || offset % align != 0 {
+        return None;
+    }
+    let mut missing = [0; 8];
+    for (i, byte) in missing.iter_mut().enumerate() {
+        *byte = shape.missing[i % shape.width];
+    }
+    PrivateFile::new(file, offset, shape.bytes()?, u64::from_ne_bytes(missing)).ok()
+}
+
+/// A duplicate of a vector whose pointer is one to a file's pages: of the same file, with what was written. `None` of any other, or if it cannot be had.
+pub(super) fn mapped_again<E: Element>(r: R, x: Object) -> Result<Option<Object>> {
+    let this = x.get();
+    let State::Mapped(mapped) = this.pointer.state() else { return Ok(None) };
+    if !mapped.is_changed() {
+        return x.again(r).map(Some);
+    }
+    let Some(file) = map(this, &mapped.before).filter(|file| mapped.file.write_to(file).is_ok()) else {
+        return Ok(None);
+    };
+    let before = mapped.before.clone();
+    let made = Made { source: this.source.clone(), snapshot: before.clone(), keep: x.keep(), shared: this.shared };
+    let other = made.object::<E>(r)?;
+    other.get().pointer.0.replace(State::Mapped(Rc::new(Mapped { file, written: Cell::new(true), before })));
+    Ok(Some(other))
 }
 
 /// A pointer of pages made on first touch; why there is none, in words.

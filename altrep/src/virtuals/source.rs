@@ -1,5 +1,6 @@
 //! What a virtual vector's elements come from, as R's hooks see it.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use cowshed_core::{FillError, Generator};
@@ -33,6 +34,16 @@ pub trait Source: Generator + 'static {
     /// What is known of the elements.
     fn facts(&self) -> Facts {
         Facts::default()
+    }
+
+    /// The file in which the elements lie, from this byte on, just as they are in memory.
+    fn file(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        None
+    }
+
+    /// Whether it has a way of its own to do one of `subset`, `duplicate`, `coerce`.
+    fn has_hooks(&self) -> bool {
+        false
     }
 
     /// Whether there is a recipe.

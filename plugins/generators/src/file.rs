@@ -1,6 +1,7 @@
 //! The bytes of a file as elements, as writeBin() writes them.
 
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 
 use cowshed_plugins::prelude::*;
 
@@ -63,6 +64,10 @@ impl<E: Element> Virtual for Binary<E> {
 
     fn fill(&self, start: u64, out: &mut [E]) -> Filled {
         self.source.read(self.offset + start * size_of::<E>() as u64, E::bytes_of(out))
+    }
+
+    fn file(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        Some((self.source.descriptor(), self.offset))
     }
 
     fn inspect(&self) -> String {

@@ -4,6 +4,7 @@
 //! - What R has no type for becomes one that holds it exactly, or an error that names the first element that it does not hold.
 
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 
 use cowshed_plugins::prelude::*;
 
@@ -97,6 +98,13 @@ fn read_header(source: &Source) -> std::result::Result<Header, String> {
 
 inventory::submit!(VirtualKind::of::<Array<f64>>());
 
+impl<N: Stored> Array<N> {
+    /// The file has R's elements in R's order.
+    fn is_as_in_r(&self) -> bool {
+        self.order.is_plain() && N::IS_AS_IN_R && !self.big_endian
+    }
+}
+
 impl<N: Stored> Virtual for Array<N> {
     type Element = N::Element;
     const DESCRIPTION: &'static str = "a .npy file";
@@ -108,7 +116,7 @@ impl<N: Stored> Virtual for Array<N> {
 
     fn fill(&self, start: u64, out: &mut [N::Element]) -> Filled {
         let read = |at: u64, bytes: &mut [u8]| self.source.read(self.offset + at * N::WIDTH as u64, bytes);
-        if self.order.is_plain() && N::IS_AS_IN_R && !self.big_endian {
+        if self.is_as_in_r() {
             return read(start, N::Element::bytes_of(out));
         }
         let mut bytes = vec![0; N::WIDTH * out.len().min(BLOCK)];
@@ -121,6 +129,10 @@ impl<N: Stored> Virtual for Array<N> {
             }
         }
         Ok(())
+    }
+
+    fn file(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        self.is_as_in_r().then(|| (self.source.descriptor(), self.offset))
     }
 
     fn inspect(&self) -> String {

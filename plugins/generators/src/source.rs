@@ -1,9 +1,11 @@
 //! A file that elements are read from.
 //!
-//! - It is read with pread(2) where elements are asked for, so it can be larger than memory, and one that is cut meanwhile is an error of its own.
+//! - It is read with pread(2) where elements are asked for, so it can be larger than memory, and one that is cut meanwhile is an error of its own. Who wants a
+//!   pointer gets one to its own pages, if its elements are R's.
 //! - Another process knows by size and time of change whether it is still the same.
 
 use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use cowshed_plugins::prelude::*;
@@ -37,6 +39,11 @@ impl Source {
 
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// For a mapping of it.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// Bytes from `at` on.

@@ -194,6 +194,9 @@ struct cowshed_virtual {
     int (*inspect)(void *data, SEXP x);
     /* As read(), of elements `start`, `start + step`, `start + 2 * step`, ..., `count` of them. NULL: read() is asked for them. */
     int (*read_apart)(void *data, uint64_t start, uint64_t step, uint64_t count, void *buffer);
+    /* Stores a descriptor of the file in which all elements lie, from byte `offset` on, just as they are in memory: it stays the
+     * caller's. A pointer to them is a private mapping of the file then. Anything else than 0: there is none. */
+    int (*file)(void *data, int *descriptor, uint64_t *offset);
 };
 
 /* cowshed's functions. Call them by their names with cowshed_ in front, on R's thread, and those that take an encoder or an opener only

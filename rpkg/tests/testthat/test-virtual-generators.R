@@ -507,3 +507,72 @@ test_that("they survive gctorture", {
   expect_identical(got$answer[[1]], list(c(1, 3, 5, 7), rep(TRUE, 4), c(2i, 3i, 3i, 3i), c(3, 5, 7, 9), c(3, 7, 11, 15), c(1L, 5L, 9L, 2L, 6L, 10L, 3L, 7L, 11L, 4L, 8L, 12L)))
   expect_identical(got$answer[-1], list(TRUE, TRUE, "cowshed_error_argument"))
 })
+
+test_that("a pointer to a file's elements is one to its own pages, with or without userfaultfd", {
+  skip_without_processes()
+  path <- tempfile()
+  plain <- as.double(1:200000)
+  shown <- function(x) capture.output(.Internal(inspect(x)))[1]
+  for (userfaultfd in c(TRUE, FALSE)) for (offset in c(0, 24, 5)) {
+    old <- options(cowshed.userfaultfd = userfaultfd, cowshed.materialize = if (offset == 5) 1e9 else 0)
+    writeBin(c(raw(offset), writeBin(plain, raw())), path)
+    x <- virtualFile(path, offset = offset)
+    expect_match(shown(x), "no pointer")
+    expect_identical(x, plain)
+    # A place where no double can be has no mapping.
+    if (offset != 5) {
+      expect_match(shown(x), "the file's own pages")
+      # R's own functions ask for a pointer to write to, and do not.
+      expect_lt(length(serialize(x, NULL)), 1500)
+      expect_identical(x[2:5], plain[2:5])
+    }
+    y <- x
+    y[c(1, 100000, 200000)] <- -1
+    changed <- plain
+    changed[c(1, 100000, 200000)] <- -1
+    z <- y
+    z[2] <- -2
+    expect_identical(z[1:3], c(-1, -2, 3))
+    expect_identical(y, changed)
+    expect_identical(y[c(1:3, 100000)], changed[c(1:3, 100000)])
+    expect_identical(sum(y), sum(changed))
+    expect_identical(as.integer(y), as.integer(changed))
+    expect_identical(unserialize(serialize(y, NULL)), changed)
+    changed[2] <- -2
+    expect_identical(z, changed)
+    expect_identical(x, plain)
+    expect_identical(readBin(path, "raw", file.size(path)), c(raw(offset), writeBin(plain, raw())))
+    options(old)
+  }
+  write_npy(path, "<i4", c(500, 400), little(1:200000), fortran = TRUE)
+  m <- virtualNpy(path)
+  m[500, 400] <- 0L
+  expect_match(shown(m), "the file's own pages")
+  expect_identical(m, matrix(c(1:199999, 0L), 500))
+})
+
+test_that("a file that is cut under a pointer is NA once, then an error, and R goes on", {
+  skip_without_processes()
+  path <- tempfile()
+  got <- run_r({
+    library(cowshed)
+    writeBin(as.double(1:200000), path)
+    x <- virtualFile(path)
+    y <- virtualFile(path, "integer")
+    same <- identical(x, as.double(1:200000)) && !anyNA(y) && identical(y, readBin(path, "integer", 400000))
+    con <- file(path, "r+b")
+    truncate(con)
+    close(con)
+    missing <- list(x[[150000]], y[[300000]])
+    errors <- list(condition_of(x[[150000]]), condition_of(x[1:10]), condition_of(y[300000:1]), condition_of(sum(x)), condition_of(identical(x, as.double(1:200000))))
+    writeBin(as.double(1:200000), path)
+    again <- virtualFile(path)
+    answer(list(same, missing, errors, identical(again, as.double(1:200000))))
+  }, path = path)
+  expect_ended_well(got)
+  expect_identical(got$answer[c(1, 2, 4)], list(TRUE, list(NA_real_, NA_integer_), TRUE))
+  for (e in got$answer[[3]]) {
+    expect_condition_class(e, "generator")
+    expect_match(e$message, "shorter")
+  }
+})

@@ -45,6 +45,7 @@ impl Virtual for Troubled {
     type Element = f64;
     const DESCRIPTION: &'static str = "a troubled one";
     const NAME: Option<&'static str> = Some("rustdoor.troubled");
+    const HOOKS: bool = true;
 
     fn length(&self) -> u64 {
         self.length
