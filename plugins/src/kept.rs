@@ -69,13 +69,12 @@ impl Drop for Kept {
             release(self.place);
             return;
         }
-        let link = Box::into_raw(Box::new(Link { place: self.place, next: DROPPED.load(Ordering::Relaxed) }));
-        // SAFETY: ours alone until it is on the stack.
-        while let Err(now) =
-            DROPPED.compare_exchange_weak(unsafe { (*link).next }, link, Ordering::Release, Ordering::Relaxed)
-        {
-            // SAFETY: as above.
-            unsafe { (*link).next = now };
+        let mut next = DROPPED.load(Ordering::Relaxed);
+        let link = Box::into_raw(Box::new(Link { place: self.place, next }));
+        while let Err(now) = DROPPED.compare_exchange_weak(next, link, Ordering::Release, Ordering::Relaxed) {
+            next = now;
+            // SAFETY: ours alone until it is on the stack.
+            unsafe { (*link).next = next };
         }
     }
 }

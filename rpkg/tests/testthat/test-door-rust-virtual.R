@@ -140,6 +140,22 @@ test_that("data are dropped when R collects the vector, once, and after what was
   })
 })
 
+test_that("what another thread lets go of is R's to collect", {
+  with_package("rustdoor", rustdoor_library(), {
+    gone <- 0
+    for (k in 1:3) {
+      x <- new.env()
+      reg.finalizer(x, function(x) gone <<- gone + 1)
+      expect_true(asNamespace("rustdoor")$keep(x))
+      rm(x)
+    }
+    # The next one to be kept takes note of it.
+    expect_true(asNamespace("rustdoor")$keep(NULL))
+    gc()
+    expect_identical(gone, 3)
+  })
+})
+
 test_that("making, reading and sending survive gctorture", {
   library <- rustdoor_library()
   with_new_store({

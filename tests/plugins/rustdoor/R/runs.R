@@ -10,6 +10,7 @@ expanded <- function(x) .Call(rustdoor_expanded, .subset2(x, "values"), .subset2
 
 # Those that go wrong.
 troubled <- function(trouble, length = 5000) .Call(rustdoor_troubled, trouble, length)
+keep <- function(x) .Call(rustdoor_keep, x)
 dropped <- function() .Call(rustdoor_dropped)
 
 length.runs <- function(x) {

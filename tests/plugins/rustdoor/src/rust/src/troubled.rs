@@ -144,6 +144,13 @@ cowshed_plugins::routines! {
         troubled(r, trouble, length)
     }
 
+    /// Keeps an R object for a moment, and lets go of it on another thread.
+    fn rustdoor_keep(r, x) {
+        let kept: Vec<_> = (0..40).map(|_| Kept::new(r, x)).collect::<Result<_>>()?;
+        let ended = std::thread::spawn(move || drop(kept)).join();
+        r.logical(ended.is_ok())
+    }
+
     /// How many of them were dropped.
     fn rustdoor_dropped(r) {
         r.number(DROPPED.load(Ordering::Relaxed) as f64)
