@@ -260,15 +260,18 @@ impl Shareable<Session> for Recipes {
     }
 
     fn claim(&self, session: &Session, x: Sexp) -> Claim {
+        self.ask(session, x).unwrap_or(Claim::No)
+    }
+
+    fn ask(&self, session: &Session, x: Sexp) -> Result<Claim> {
         if !x.is_altrep() || !session.options.flags.contains(Flags::COPY_ON_WRITE) {
-            return Claim::No;
+            return Ok(Claim::No);
         }
-        match Object::find(x.0) {
-            Some(x) if x.get().flush().is_ok() && x.get().source.has_recipe() && !x.get().is_changed() => {
-                Claim::Class(u32::MAX - 1)
-            }
-            _ => Claim::No,
-        }
+        let Some(x) = Object::find(x.0) else { return Ok(Claim::No) };
+        x.get().flush()?;
+        // Its author may have none for this one.
+        let has_recipe = session.r.scope(|| Ok(recipe(session.r, x)?.is_some()))?;
+        Ok(if has_recipe { Claim::Class(u32::MAX - 1) } else { Claim::No })
     }
 
     fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {

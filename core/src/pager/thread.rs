@@ -78,7 +78,7 @@ fn run(uffd: Uffd) {
             nearby.follow(fault.thread);
             state::let_others_pass();
             let _turn = TURN.lock();
-            serve(uffd, fault, gone, scratch, &nearby);
+            nearby.wake_here(|| serve(uffd, fault, gone, scratch, &nearby));
         }
         if n > 0 {
             last = Instant::now();
