@@ -18,5 +18,10 @@ limits <- list(
   file = function(x, store) .Call("limit_file", x, store),
   # A file of `file()` mapped, and a byte of each page read. `how`: 0, with page faults; 1 and 2, all pages mapped at once, by MAP_POPULATE or
   # MADV_POPULATE_READ; 3, after asking for huge pages.
-  touch = function(file, bytes, how = 0L) invisible(.Call("limit_touch", file, as.double(bytes), how))
+  touch = function(file, bytes, how = 0L) invisible(.Call("limit_touch", file, as.double(bytes), how)),
+  # The sum of `first + step * (0:(n - 1))`, made in a small buffer.
+  generate = function(n, first, step) .Call("limit_generate", as.double(n), as.double(first), as.double(step)),
+  # Through the pointer of a double vector: the sum, or `n` elements at random places, read, and written to if `write`.
+  pointer_sum = function(x) .Call("limit_pointer_sum", x),
+  pointer_random = function(x, n, write = FALSE) .Call("limit_pointer_random", x, as.double(n), write)
 )

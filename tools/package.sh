@@ -1,7 +1,7 @@
 # Building, packing and installing the R package; sourced by ./dev.
 
 # The crates that the R package is made of, in the folders of the same names.
-crates=(core altrep containers plugins)
+crates=(core altrep containers plugins plugins/generators)
 
 # Pages of docs/ that are vignettes of the package too.
 vignettes=(adding-a-type door-r door-rust door-c dispatch)
@@ -52,7 +52,7 @@ stage_sources() {
   cargo fetch --quiet && # which also brings Cargo.lock up to date
     cp -R rpkg/. "$stage" && (cd "$stage" && sh ./cleanup) || return
   for crate in "${crates[@]}"; do
-    cp -R "$crate" "$stage/src/" &&
+    mkdir -p "$stage/src/$crate" && cp -R "$crate/." "$stage/src/$crate" &&
       rm -rf "$stage/src/$crate"/{target,tests,benches,examples,fuzz} || return
   done
   cp Cargo.lock "$stage/src/" &&

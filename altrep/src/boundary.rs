@@ -79,10 +79,15 @@ pub unsafe fn prepare() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
+/// Whether we are on R's thread.
+pub(crate) fn is_r_thread() -> bool {
+    // No other has one.
+    !TOKEN.get().is_null()
+}
+
 /// Has R collect what nothing refers to, and run its finalizers; on another thread than R's, nothing.
 pub(crate) fn collect_garbage() {
-    // Only R's thread has one.
-    if !TOKEN.get().is_null() {
+    if is_r_thread() {
         // SAFETY: a collection raises no error, nor do the finalizers it runs.
         let _ = call(R(PhantomData), || unsafe { sys::R_gc() });
     }
@@ -133,7 +138,8 @@ pub fn raise(failure: Failure) -> ! {
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub fn text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -4,7 +4,7 @@
 
 #![allow(clippy::missing_transmute_annotations, reason = "the setter it is passed to says the type")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::transmute;
 use std::ptr::{null, null_mut};
 
@@ -42,7 +42,7 @@ pub(crate) fn init(_: R, info: *mut DllInfo) -> Result<()> {
 }
 
 fn make<E: Class>(info: *mut DllInfo) -> R_altrep_class_t {
-    let class = E::make(info);
+    let class = E::make(E::CLASS, info);
     common::<E>(class);
     // SAFETY: as in `init`.
     unsafe {
@@ -51,7 +51,7 @@ fn make<E: Class>(info: *mut DllInfo) -> R_altrep_class_t {
         libR_sys::R_set_altvec_Dataptr_method(class, Some(transmute(dataptr as Dataptr)));
         libR_sys::R_set_altvec_Extract_subset_method(class, Some(transmute(extract_subset::<E> as ExtractSubset)));
     }
-    E::set_elements(class);
+    E::set_elements(class, elt::<E> as Elt<E>, region::<E> as Region<E>);
     class
 }
 
@@ -106,27 +106,27 @@ fn common<K: Viewed>(class: R_altrep_class_t) {
 }
 
 /// What R has five functions for.
-trait Class: Element {
-    fn make(info: *mut DllInfo) -> R_altrep_class_t;
-    fn set_elements(class: R_altrep_class_t);
+pub(crate) trait Class: Element {
+    fn make(name: &'static CStr, info: *mut DllInfo) -> R_altrep_class_t;
+    fn set_elements(class: R_altrep_class_t, elt: Elt<Self>, region: Region<Self>);
 }
+
+pub(crate) type Elt<E> = unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> <E as Element>::C;
+pub(crate) type Region<E> = unsafe extern "C-unwind" fn(SEXP, R_xlen_t, R_xlen_t, *mut <E as Element>::C) -> R_xlen_t;
 
 macro_rules! class {
     ($type:ident, $make:ident, $set_elt:ident, $set_region:ident) => {
         impl Class for $type {
-            fn make(info: *mut DllInfo) -> R_altrep_class_t {
-                // SAFETY: C strings and R's own handle of this library.
-                unsafe { libR_sys::$make(Self::CLASS.as_ptr(), PACKAGE, info) }
+            fn make(name: &'static CStr, info: *mut DllInfo) -> R_altrep_class_t {
+                // SAFETY: C strings that live for ever and R's own handle of this library.
+                unsafe { libR_sys::$make(name.as_ptr(), PACKAGE, info) }
             }
 
-            fn set_elements(class: R_altrep_class_t) {
-                type Elt = unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> <$type as Element>::C;
-                type Region =
-                    unsafe extern "C-unwind" fn(SEXP, R_xlen_t, R_xlen_t, *mut <$type as Element>::C) -> R_xlen_t;
+            fn set_elements(class: R_altrep_class_t, elt: Elt<$type>, region: Region<$type>) {
                 // SAFETY: as in `init`.
                 unsafe {
-                    libR_sys::$set_elt(class, Some(transmute(elt::<$type> as Elt)));
-                    libR_sys::$set_region(class, Some(transmute(region::<$type> as Region)));
+                    libR_sys::$set_elt(class, Some(transmute(elt)));
+                    libR_sys::$set_region(class, Some(transmute(region)));
                 }
             }
         }
@@ -141,19 +141,19 @@ class!(Complex, R_make_altcomplex_class, R_set_altcomplex_Elt_method, R_set_altc
 /// Where R looks for the class when it unserializes one: it loads the package's namespace by itself.
 const PACKAGE: *const c_char = c"cowshed".as_ptr();
 
-type Length = unsafe extern "C-unwind" fn(SEXP) -> R_xlen_t;
-type Duplicate = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
-type State = unsafe extern "C-unwind" fn(SEXP) -> SEXP;
-type Unserialize = unsafe extern "C-unwind" fn(SEXP, SEXP) -> SEXP;
-type Coerce = Duplicate;
+pub(crate) type Length = unsafe extern "C-unwind" fn(SEXP) -> R_xlen_t;
+pub(crate) type Duplicate = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
+pub(crate) type State = unsafe extern "C-unwind" fn(SEXP) -> SEXP;
+pub(crate) type Unserialize = unsafe extern "C-unwind" fn(SEXP, SEXP) -> SEXP;
+pub(crate) type Coerce = Duplicate;
 type StringElt = unsafe extern "C-unwind" fn(SEXP, R_xlen_t) -> SEXP;
 type StringSetElt = unsafe extern "C-unwind" fn(SEXP, R_xlen_t, SEXP);
-type Dataptr = unsafe extern "C-unwind" fn(SEXP, c_int) -> *mut c_void;
-type DataptrOrNull = unsafe extern "C-unwind" fn(SEXP) -> *const c_void;
-type ExtractSubset = unsafe extern "C-unwind" fn(SEXP, SEXP, SEXP) -> SEXP;
-type Ask = unsafe extern "C-unwind" fn(SEXP) -> c_int;
-type Summary = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
-type Inspect = unsafe extern "C-unwind" fn(SEXP, c_int, c_int, c_int, *const c_void) -> c_int;
+pub(crate) type Dataptr = unsafe extern "C-unwind" fn(SEXP, c_int) -> *mut c_void;
+pub(crate) type DataptrOrNull = unsafe extern "C-unwind" fn(SEXP) -> *const c_void;
+pub(crate) type ExtractSubset = unsafe extern "C-unwind" fn(SEXP, SEXP, SEXP) -> SEXP;
+pub(crate) type Ask = unsafe extern "C-unwind" fn(SEXP) -> c_int;
+pub(crate) type Summary = unsafe extern "C-unwind" fn(SEXP, c_int) -> SEXP;
+pub(crate) type Inspect = unsafe extern "C-unwind" fn(SEXP, c_int, c_int, c_int, *const c_void) -> c_int;
 
 /// `x` in a hook.
 #[inline]
@@ -163,7 +163,7 @@ fn of(x: SEXP) -> Object {
 }
 
 /// R's "no answer" is a null pointer.
-fn or_null(answer: Option<SEXP>) -> SEXP {
+pub(crate) fn or_null(answer: Option<SEXP>) -> SEXP {
     answer.unwrap_or(null_mut())
 }
 

@@ -26,7 +26,7 @@ const LARGEST: usize = 1024;
 impl Keeper {
     /// A new one, protected until the scope ends.
     pub(crate) fn new(r: R) -> Result<Keeper> {
-        owner(r, Arena::default()).map(Keeper)
+        owner(r, Arena::default(), false).map(Keeper)
     }
 
     /// That which an external pointer has for a tag.

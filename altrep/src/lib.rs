@@ -52,6 +52,7 @@ mod unshare;
 mod vector;
 pub mod verbs;
 mod view;
+pub mod virtuals;
 mod walk;
 mod weak;
 
@@ -85,6 +86,7 @@ pub unsafe fn init(info: *mut sys::DllInfo) {
     boundary::guard(|r| {
         layout::init(r)?;
         object::init(r)?;
-        class::init(r, info)
+        class::init(r, info)?;
+        virtuals::init(r, info)
     });
 }

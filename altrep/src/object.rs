@@ -74,7 +74,7 @@ impl Object {
     }
 
     fn build<K: Kind>(r: R, view: View, flags: Flags) -> Result<Object> {
-        let pointer = owner(r, view)?;
+        let pointer = owner(r, view, false)?;
         Self::around::<K>(r, pointer, flags)
     }
 

@@ -102,6 +102,43 @@ pub(crate) fn budget(r: R) -> Result<Option<u64>> {
     Ok(Some(bytes as u64))
 }
 
+/// Bytes up to which a vector that is asked for a pointer is made whole if there is no other way.
+pub(crate) fn materialize(r: R) -> Result<f64> {
+    bytes(r, c"cowshed.materialize", 1 << 30)
+}
+
+/// Bytes of pages that were made on first touch and that nobody wrote, kept at a time.
+pub(crate) fn clean_pages(r: R) -> Result<usize> {
+    bytes(r, c"cowshed.cleanPages", 64 << 20).map(|bytes| bytes as usize)
+}
+
+/// Bytes of such pages that were written, kept in memory.
+pub(crate) fn written_pages(r: R) -> Result<usize> {
+    bytes(r, c"cowshed.writtenPages", 256 << 20).map(|bytes| bytes as usize)
+}
+
+fn bytes(r: R, name: &CStr, unset: usize) -> Result<f64> {
+    let value = Sexp(option(r, name));
+    if value.is_null() {
+        return Ok(unset as f64);
+    }
+    number(value.0).ok_or_else(|| bad(r, name, "a number of bytes", value))
+}
+
+/// Whether pages may be made on first touch.
+pub(crate) fn userfaultfd(r: R) -> Result<bool> {
+    logical(r, c"cowshed.userfaultfd", true)
+}
+
+/// The directory for written pages that memory is not to hold.
+pub(crate) fn spill(r: R) -> Result<Option<String>> {
+    let value = Sexp(option(r, c"cowshed.spill"));
+    if value.is_null() {
+        return Ok(None);
+    }
+    value.text(r)?.map(Some).ok_or_else(|| bad(r, c"cowshed.spill", "the name of a directory", value))
+}
+
 /// The directory the user wants segments in.
 pub(crate) fn store(r: R) -> SEXP {
     option(r, c"cowshed.store")

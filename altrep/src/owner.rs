@@ -7,13 +7,13 @@ use std::ptr::null_mut;
 use crate::boundary::{R, Result, call};
 use crate::sys::{self, SEXP};
 
-/// An external pointer to `value`, protected until the scope ends.
-pub(crate) fn owner<T>(r: R, value: T) -> Result<SEXP> {
+/// An external pointer to `value`, protected until the scope ends. R drops the value when it collects the pointer; with `at_exit` also when it quits.
+pub(crate) fn owner<T>(r: R, value: T, at_exit: bool) -> Result<SEXP> {
     // SAFETY: allocation; the address is filled in below, once nothing can fail in between.
     let pointer = call(r, || unsafe { sys::R_MakeExternalPtr(null_mut(), sys::R_NilValue, sys::R_NilValue) })?;
     r.keep(pointer)?;
     // SAFETY: `drop_owned` takes a null address too.
-    call(r, || unsafe { sys::R_RegisterCFinalizerEx(pointer, drop_owned::<T>, 0) })?;
+    call(r, || unsafe { sys::R_RegisterCFinalizerEx(pointer, drop_owned::<T>, at_exit.into()) })?;
     let address: *mut c_void = Box::into_raw(Box::new(value)).cast();
     // SAFETY: an external pointer; from here on its finalizer owns the value.
     unsafe { libR_sys::R_SetExternalPtrAddr(pointer, address) };

@@ -1,6 +1,6 @@
 //! R values for safe code: what strategies outside this crate are written with.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use crate::boundary::{R, Result, call};
 use crate::element::{Double, plain};
@@ -255,6 +255,17 @@ impl R {
     pub(crate) fn check_stack(self) -> Result<()> {
         // SAFETY: raises R's own error about the C stack, which `call` catches.
         call(self, || unsafe { sys::R_CheckStack2(LEVELS * (32 << 10)) })
+    }
+
+    /// Prints text, as R prints.
+    ///
+    /// # Errors
+    /// Those of whoever R prints to.
+    pub fn print(self, text: &str) -> Result<()> {
+        let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
+        let text = text.as_ptr();
+        // SAFETY: a C string, printed as one; `call` catches what R raises.
+        call(self, || unsafe { sys::Rprintf(c"%s".as_ptr(), text) })
     }
 
     /// TRUE or FALSE.

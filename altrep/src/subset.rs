@@ -98,6 +98,20 @@ fn run(index: SEXP, kind: SexpType, len: usize) -> Option<i64> {
     }
 }
 
+/// The same of subscripts that lie in memory, from 1 on, by `at(where, i)`.
+fn sequence<I>(index: SEXP, len: usize, at: impl Fn(*const I, usize) -> i64) -> Option<(i64, i64, i64)> {
+    // SAFETY: an integer or double vector.
+    let pointer = unsafe { sys::DATAPTR_OR_NULL(index) }.cast::<I>();
+    if pointer.is_null() || len < 2 {
+        return None;
+    }
+    let (first, last) = (at(pointer, 0), at(pointer, len - 1));
+    let step = at(pointer, 1) - first;
+    let is_there = |i: usize| at(pointer, i) == first + step * i as i64;
+    let inside = first >= 1 && last >= 1 && step != 0 && step.checked_mul(len as i64).is_some();
+    (inside && is_there(len - 1) && (1..len).all(is_there)).then_some((first, step, last))
+}
+
 /// Doubles up to 2^52, more than any vector has, count in ones.
 const LARGEST: f64 = 4_503_599_627_370_496.0;
 
@@ -162,6 +176,20 @@ fn walk<I: Copy + Default>(index: SEXP, n: usize, region: Region<I>, mut f: impl
 }
 
 impl Index {
+    /// The first subscript, the step and the last one, if all are places in sequence; those of a run are known to be.
+    pub(crate) fn sequence(&self) -> Option<(i64, i64, i64)> {
+        match *self {
+            Index::Run { first, len } => Some((first, 1, first + len as i64 - 1)),
+            // SAFETY: a vector of `len` subscripts, within which it is asked.
+            Index::Ints(index, len) => sequence(index, len, |p: *const c_int, i| i64::from(unsafe { *p.add(i) })),
+            Index::Doubles(index, len) => sequence(index, len, |p: *const f64, i| {
+                // SAFETY: as above.
+                let value = unsafe { *p.add(i) };
+                if (1.0..=LARGEST).contains(&value) { value as i64 } else { 0 }
+            }),
+        }
+    }
+
     /// Calls `f(k, i)` for each place `k`, with the element selected, counted from 0, or `None` for NA and what is no element.
     pub(crate) fn each(&self, r: R, mut f: impl FnMut(usize, Option<usize>)) -> Result<()> {
         let n = self.len();

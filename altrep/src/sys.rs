@@ -81,6 +81,13 @@ unsafe extern "C-unwind" {
         handler: unsafe extern "C-unwind" fn(SEXP, *mut c_void) -> SEXP,
         handler_data: *mut c_void,
     ) -> SEXP;
+    pub fn R_tryCatchError(
+        body: unsafe extern "C-unwind" fn(*mut c_void) -> SEXP,
+        data: *mut c_void,
+        handler: unsafe extern "C-unwind" fn(SEXP, *mut c_void) -> SEXP,
+        handler_data: *mut c_void,
+    ) -> SEXP;
+    pub fn Rf_coerceVector(x: SEXP, kind: SexpType) -> SEXP;
     pub fn Rf_protect(x: SEXP) -> SEXP;
     pub fn R_ProtectWithIndex(x: SEXP, index: *mut c_int);
     pub fn Rf_unprotect(n: c_int);
@@ -130,6 +137,7 @@ unsafe extern "C-unwind" {
     pub fn R_MakeWeakRef(key: SEXP, value: SEXP, finalizer: SEXP, on_exit: c_int) -> SEXP;
     pub fn R_WeakRefKey(x: SEXP) -> SEXP;
     pub fn R_CheckUserInterrupt();
+    pub fn Rprintf(format: *const c_char, ...);
     pub fn R_CheckStack2(bytes: usize);
     pub fn R_MakeExternalPtr(p: *mut c_void, tag: SEXP, protect: SEXP) -> SEXP;
     pub fn R_RegisterCFinalizerEx(x: SEXP, fun: unsafe extern "C-unwind" fn(SEXP), on_exit: c_int);

@@ -7,7 +7,7 @@ use crate::hooks::Viewed;
 use crate::object::Object;
 use crate::sexp::Sexp;
 use crate::walk::{self, Attributes, Reach, Step};
-use crate::{attributes, by_kind, cells, sys};
+use crate::{attributes, by_kind, cells, sys, virtuals};
 
 /// unshare(): the same value with nothing shared in it, also not in its environments.
 ///
@@ -16,7 +16,8 @@ use crate::{attributes, by_kind, cells, sys};
 pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
     // All copies are made before one is put in its place.
     let mut found = Vec::new();
-    for env in walk::environments(r, x)? {
+    let all = if virtuals::is_shared(x) { virtuals::parts(r, x)? } else { x };
+    for env in walk::environments(r, all)? {
         for (place, value) in walk::places(r, env, Attributes::All)? {
             if any_view(r, value)? {
                 found.push((place, value));
@@ -34,7 +35,9 @@ pub fn unshare(r: R, x: Sexp) -> Result<Sexp> {
 /// Whether a value is a view, or has one in its parts or attributes, changed ones included. What is in environments is no part of it.
 fn any_view(r: R, x: Sexp) -> Result<bool> {
     let reach = Reach { attributes: Attributes::All, environments: false, language: false, shallow: false };
-    walk::any(r, x, reach, |part| Ok(if Object::find(part.0).is_some() { Step::Stop } else { Step::Into }))
+    walk::any(r, x, reach, |part| {
+        Ok(if Object::find(part.0).is_some() || virtuals::is_shared(part) { Step::Stop } else { Step::Into })
+    })
 }
 
 fn value(r: R, x: Sexp) -> Result<Sexp> {
@@ -43,6 +46,10 @@ fn value(r: R, x: Sexp) -> Result<Sexp> {
         // SAFETY: both R objects. Of a wrapper, the outer attributes are the object's.
         call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(copy, x.0) })?;
         return without_attributes(r, Sexp(copy));
+    }
+    if virtuals::is_shared(x) {
+        let parts = value(r, virtuals::parts(r, x)?)?;
+        return without_attributes(r, virtuals::unshared(r, x, parts)?);
     }
     if !any_view(r, x)? {
         return Ok(x);

@@ -12,7 +12,7 @@ use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
 use crate::walk::{self, Attributes, Reach, Step};
-use crate::{by_kind, condition, lists, proxies, registry, stores, sys};
+use crate::{by_kind, condition, lists, proxies, registry, stores, sys, virtuals};
 
 pub use crate::blank::blank;
 pub use crate::environment::listed;
@@ -84,6 +84,10 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
         && wish.store.is_null()
         && wish.flags(list.flags()) == list.flags()
         && !lists::is_changed(list)
+    {
+        return Ok(x);
+    }
+    if virtuals::is_shared(x) && wish.flags(Flags::COPY_ON_WRITE).contains(Flags::COPY_ON_WRITE) && wish.store.is_null()
     {
         return Ok(x);
     }
@@ -197,7 +201,9 @@ pub(crate) fn share_plain(r: R, x: sys::SEXP, flags: Flags) -> Result<sys::SEXP>
 /// Those of another package's ALTREP list.
 pub fn any_shared(r: R, x: Sexp) -> Result<bool> {
     let reach = Reach { attributes: Attributes::None, environments: true, language: false, shallow: false };
-    walk::any(r, x, reach, |part| Ok(if shared(part).is_some() { Step::Stop } else { Step::Into }))
+    walk::any(r, x, reach, |part| {
+        Ok(if shared(part).is_some() || virtuals::is_shared(part) { Step::Stop } else { Step::Into })
+    })
 }
 
 /// A flag of a shared vector; `None` for what is not shared.

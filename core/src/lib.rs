@@ -34,6 +34,7 @@ mod interrupts;
 mod lock;
 mod machine;
 mod open;
+mod pager;
 mod segment;
 mod sockets;
 mod store;
@@ -50,7 +51,11 @@ pub use id::{SegmentId, Ticket};
 pub use interrupts::{forget_interrupts, put_off_interrupts};
 pub use machine::Machine;
 pub use open::{Opener, open};
-pub use segment::{Backing, Draft, Heap, Overlay, Segment, Sink, Writer, any_lost, bytes_over, when_cut};
+pub use pager::{
+    Area, FillError, Generator, PagerError, PagerLimits, Shape, Shared, Snapshot, kernel_faults, pager_available,
+    set_pager_enabled, set_pager_limits,
+};
+pub use segment::{Backing, Draft, Heap, Overlay, PrivateFile, Segment, Sink, Writer, any_lost, bytes_over, when_cut};
 pub use sockets::send_at_once;
 pub use store::{
     About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,

@@ -13,24 +13,32 @@ use cowshed_altrep::{Failure, R, Result, Sexp, inventory};
 
 use crate::host::{Encoder, NodeId, Opener};
 use crate::strategy::{Registration, Shareable};
+use crate::virtuals::VirtualKind;
 
 /// cowshed's table, once it was asked for.
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(null_mut());
 
-/// Registers every strategy of this library; called from `R_init_<package>`. An R error if cowshed refuses one.
+/// Registers every strategy of this library, and every kind of virtual vectors; called from `R_init_<package>`. An R error if cowshed refuses one.
 pub fn register() {
     // SAFETY: called by R's loader.
     unsafe { boundary::prepare() };
-    guard(|r| {
-        let host = table(r)?;
-        for Registration(strategy) in inventory::iter::<Registration> {
-            let described = describe(*strategy)?;
-            let described = &raw const described;
-            // SAFETY: described as the table wants it. Texts and state live for ever.
-            call(r, || unsafe { (host.register_strategy)(described) })?;
-        }
-        Ok(())
-    });
+    guard(|r| hand_over(r, table(r)?));
+}
+
+/// The same for what is in cowshed's own library, whose namespace cannot be loaded while it is being loaded.
+pub fn register_in(table: &'static abi::Host) {
+    HOST.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
+    guard(|r| hand_over(r, table));
+}
+
+fn hand_over(r: R, host: &'static abi::Host) -> Result<()> {
+    for Registration(strategy) in inventory::iter::<Registration> {
+        let described = describe(*strategy)?;
+        let described = &raw const described;
+        // SAFETY: described as the table wants it. Texts and state live for ever.
+        call(r, || unsafe { (host.register_strategy)(described) })?;
+    }
+    inventory::iter::<VirtualKind>.into_iter().try_for_each(|VirtualKind(register)| register(r, host))
 }
 
 /// Takes them back; called from `R_unload_<package>`.
@@ -52,12 +60,12 @@ fn package_of(strategy: &dyn Shareable) -> &'static str {
     strategy.name().rsplit_once('.').map_or("", |(package, _)| package)
 }
 
-fn known() -> Option<&'static abi::Host> {
+pub(crate) fn known() -> Option<&'static abi::Host> {
     // SAFETY: null, or the table, which lives for ever.
     unsafe { HOST.load(Ordering::Acquire).as_ref() }
 }
 
-fn table(r: R) -> Result<&'static abi::Host> {
+pub(crate) fn table(r: R) -> Result<&'static abi::Host> {
     let table = call(r, || {
         // SAFETY: R code, and names that cowshed registers when it is loaded; the function has no arguments and cannot fail.
         unsafe {
@@ -97,7 +105,7 @@ fn describe(strategy: &'static dyn Shareable) -> Result<abi::Strategy> {
 }
 
 /// A C string that is never freed.
-fn lasting(text: &str) -> Result<*const c_char> {
+pub(crate) fn lasting(text: &str) -> Result<*const c_char> {
     let text = CString::new(text).map_err(|_| Failure::new("plugin", "a strategy's name has a zero byte in it"))?;
     Ok(text.into_raw())
 }
@@ -109,13 +117,18 @@ fn strategy(state: *mut c_void) -> &'static dyn Shareable {
 }
 
 /// Runs a strategy's method for a callback. An error or panic of its own goes back as a status and a message, R's jump as a jump.
-fn run(place: impl FnOnce(R, &'static abi::Host) -> Result<()>) -> c_int {
+pub(crate) fn run(place: impl FnOnce(R, &'static abi::Host) -> Result<()>) -> c_int {
     let Some(host) = known() else { return 2 };
-    let message = match outcome(|r| place(r, host)) {
-        Ok(()) => return 0,
-        Err(Failure::Error { message, .. }) => message,
+    match outcome(|r| place(r, host)) {
+        Ok(()) => 0,
+        Err(Failure::Error { message, .. }) => fail(&message),
         Err(jump) => boundary::raise(jump),
-    };
+    }
+}
+
+/// Keeps a message for the error; what the callback returns. On any thread.
+pub(crate) fn fail(message: &str) -> c_int {
+    let Some(host) = known() else { return 2 };
     let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
     // SAFETY: a C string; it never jumps.
     unsafe { (host.fail)(message.as_ptr()) }
@@ -152,7 +165,7 @@ unsafe extern "C-unwind" fn encode(state: *mut c_void, out: *mut abi::Encoder, x
 }
 
 /// Gives a value to the host, which protects it before anything else is allocated.
-fn give(value: Sexp, place: *mut SEXP) {
+pub(crate) fn give(value: Sexp, place: *mut SEXP) {
     // SAFETY: the host's place for it.
     unsafe { place.write(value.into_r()) };
 }

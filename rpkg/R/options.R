@@ -10,6 +10,11 @@
 #' | `cowshed.cluster` | `"psock"` | where [memApply()] and [memLapply()] compute if they are not told: what their argument `CLUSTER` can be |
 #' | `cowshed.progress` | `TRUE` | whether these show their progress, through \pkg{progressr} or \pkg{cli} |
 #' | `cowshed.serialize` | `"auto"` | `"reference"` or `"value"`: see [withSharedSerialization()] |
+#' | `cowshed.cleanPages` | 64 MiB | bytes of pages that were made for pointers to \link[=virtual]{virtual vectors} and that nobody has written, in memory at a time |
+#' | `cowshed.writtenPages` | 256 MiB | bytes of written pages of theirs in memory at a time; the others go to a file |
+#' | `cowshed.spill` | `tempdir()` | the directory of that file, which has no name there |
+#' | `cowshed.materialize` | 1 GiB | bytes up to which a virtual vector that needs a pointer is copied whole if there is no other way |
+#' | `cowshed.userfaultfd` | `TRUE` | whether pages of virtual vectors may be made on first touch |
 #' | `cowshed.copyOnWrite`, `cowshed.sharedSubset`, `cowshed.sharedCopy`, `cowshed.sharedAttributes`, `cowshed.mustWork`, `cowshed.minLength` | | the defaults of [share()]'s arguments: see [sharedObjectPkgOptions()] |
 #'
 #' @section When there is no room: A store that is full, or that holds as much as `cowshed.maxStore` allows, is first cleaned of what nobody holds,

@@ -98,6 +98,16 @@ declare! {
         CLAIM_FAILED = 4_294_967_295;
         /// In a strategy's flags: it came through the Rust crate cowshed-plugins.
         WRITTEN_IN_RUST = 1;
+        /// In the flags of virtual vectors: their elements are made on R's thread alone, where read() may call R. A pointer to them is one to a copy of all.
+        R_THREAD = 1;
+        /// In the flags of virtual vectors: of all kinds with this flag, one function that makes or takes elements runs at a time.
+        ONE_AT_A_TIME = 16;
+        /// In the flags of virtual vectors: none is NA.
+        NO_NA = 2;
+        /// In the flags of virtual vectors: none is less than the one before it.
+        INCREASING = 4;
+        /// In the flags of virtual vectors: none is more than the one before it.
+        DECREASING = 8;
     }
 
     opaque {
@@ -187,6 +197,61 @@ declare! {
         }
     }
 
+    /// How the elements of a kind of virtual vectors are made: see virtual_vector(). It stays where it is, and as it is, for the life of the process; so
+    /// does the library that has it.
+    ///
+    /// A callback returns 0, or anything else if it failed: `return cowshed_fail("why");`. Those that are given no R object run on any thread, several at
+    /// once, and must not call R or read the memory of a virtual vector, unless COWSHED_R_THREAD says otherwise. All others run on R's thread and may call R,
+    /// whose errors may leave them. A C++ exception must not leave any. Only read() must be there. Whoever stores NULL as a value leaves the matter to
+    /// cowshed.
+    struct Virtual {
+        fields {
+            /// sizeof(cowshed_virtual); cowshed_virtual_vector() and cowshed_register_virtual() set it.
+            size: u32;
+            /// COWSHED_ABI; they set it too.
+            abi: u32;
+            /// The package's name, a dot, and a name without dots: "mypkg.thing". It tells another process which package to load for restore(). NULL for
+            /// vectors that are sent as their elements.
+            name: *const c_char;
+            /// What they are, in a few words, for messages; NULL for the name.
+            description: *const c_char;
+            /// COWSHED_R_THREAD, COWSHED_ONE_AT_A_TIME, COWSHED_NO_NA, COWSHED_INCREASING, COWSHED_DECREASING. What is said of the elements is
+            /// believed only if there is no write().
+            flags: u32;
+            /// Zero.
+            reserved: u32;
+        }
+        callbacks {
+            /// Writes `count` elements, the first being number `start` (from 0 on), to `buffer`. They are never beyond the end. The same elements come out
+            /// whenever they are asked for.
+            read(data: *mut c_void, start: u64, count: u64, buffer: *mut c_void) -> c_int;
+            /// Takes elements that were written to the vector, or lie near such: read() gives them from then on. It is asked when there are too many of them,
+            /// before another callback is, and at the end; not as long as another vector has the same `data` (a part, or a duplicate without duplicate()).
+            /// If it fails, or there is none, cowshed keeps them for the vector.
+            write(data: *mut c_void, start: u64, count: u64, buffer: *const c_void) -> c_int;
+            /// No vector needs `data` any more.
+            release(data: *mut c_void);
+            /// Stores what makes the vector again in another process: for restore(), or, if a `function` is stored too, for that R function. It is the whole
+            /// vector that is to be made again; `x` may be a part of it, or it as another type.
+            recipe(data: *mut c_void, x: SEXP, state: *mut SEXP, function: *mut SEXP) -> c_int;
+            /// Stores the vector that recipe() stored the `state` of.
+            restore(state: SEXP, value: *mut SEXP) -> c_int;
+            /// Stores the elements of `x` that the `index` selects. Its subscripts are numbers from 1 on, or NA, or beyond the end.
+            subset(data: *mut c_void, x: SEXP, index: SEXP, value: *mut SEXP) -> c_int;
+            /// Stores a vector that is `x` again, and can be written to.
+            duplicate(data: *mut c_void, x: SEXP, value: *mut SEXP) -> c_int;
+            /// Stores `x` as a vector of another type (a SEXPTYPE).
+            coerce(data: *mut c_void, x: SEXP, kind: u32, value: *mut SEXP) -> c_int;
+            /// Prints more about the vector, with Rprintf(), below what .Internal(inspect(x)) shows.
+            inspect(data: *mut c_void, x: SEXP) -> c_int;
+            /// As read(), of elements `start`, `start + step`, `start + 2 * step`, ..., `count` of them. NULL: read() is asked for them.
+            read_apart(data: *mut c_void, start: u64, step: u64, count: u64, buffer: *mut c_void) -> c_int;
+            /// Stores a descriptor of the file in which all elements lie, from byte `offset` on, just as they are in memory: it stays the caller's. A pointer to
+            /// them is a private mapping of the file then. Anything else than 0: there is none.
+            file(data: *mut c_void, descriptor: *mut c_int, offset: *mut u64) -> c_int;
+        }
+    }
+
     /// cowshed's functions. Call them by their names with cowshed_ in front, on R's thread, and those that take an encoder or an opener only
     /// within the callback that it was given to. What fails is an R error, which leaves your function as R's own errors do. R objects that they
     /// return are not protected.
@@ -237,6 +302,15 @@ declare! {
             take_attributes(from: *mut Opener, original: SEXP, id: u32, x: SEXP);
             /// Raises cowshed_error_corrupt: the node is nonsense, and why. Does not return.
             corrupt(from: *mut Opener, id: u32, why: *const c_char);
+            /// Registers the restore() of a kind of virtual vectors, by its name. Call it when the package is loaded. Errors (cowshed_error_plugin): another
+            /// ABI, a name that is none, no restore().
+            register_virtual(kind: *const Virtual);
+            /// A virtual vector of `length` elements of a type (LGLSXP, INTSXP, REALSXP, CPLXSXP, RAWSXP), which are made when they are read. `data` is given
+            /// to every callback, and belongs to the vector: release() is called also if this fails, and when the last vector that needs it is gone. `keep` is an R object that stays as long as
+            /// `data` is in use; R_NilValue for none. Errors: another type; more than 2^52 elements.
+            virtual_vector(kind: *const Virtual, data: *mut c_void, vector_type: u32, length: u64, keep: SEXP) -> SEXP;
+            /// Raises cowshed_error_plugin with a message. Does not return.
+            stop(message: *const c_char);
         }
     }
 }

@@ -74,6 +74,11 @@ pub(super) fn set_message(message: String) {
     MESSAGE.set(Some(message));
 }
 
+/// What the callback that just failed on this thread said of it.
+pub(super) fn take_message() -> Option<String> {
+    MESSAGE.take()
+}
+
 impl Foreign {
     /// A copy of `strategy`; why not, if it lacks something.
     pub(super) fn new(strategy: &Strategy, name: &str, package: &str) -> std::result::Result<Self, &'static str> {
@@ -111,13 +116,7 @@ impl Foreign {
 
     /// Keeps its functions mapped for the life of the process: views and finalizers may outlive the package's namespace.
     pub(super) fn keep_library(&self) {
-        let Ok(path) = CString::new(self.library.as_os_str().as_bytes()) else { return };
-        // SAFETY: a C string. It is loaded already, so nothing is run; the flag stays when the handle goes.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
-        if !handle.is_null() {
-            // SAFETY: the handle just made.
-            unsafe { libc::dlclose(handle) };
-        }
+        keep_mapped(&self.library);
     }
 
     /// The error that names it.
@@ -335,8 +334,19 @@ fn top_of_stack(r: R) -> Result<c_int> {
     })
 }
 
+/// Keeps a library mapped for the life of the process.
+pub(super) fn keep_mapped(library: &Path) {
+    let Ok(path) = CString::new(library.as_os_str().as_bytes()) else { return };
+    // SAFETY: a C string. It is loaded already, so nothing is run; the flag stays when the handle goes.
+    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
+    if !handle.is_null() {
+        // SAFETY: the handle just made.
+        unsafe { libc::dlclose(handle) };
+    }
+}
+
 /// The file that a function is in; empty if nobody knows.
-fn library_of(function: *const ()) -> PathBuf {
+pub(super) fn library_of(function: *const ()) -> PathBuf {
     let mut info = libc::Dl_info { dli_fname: null(), dli_fbase: null_mut(), dli_sname: null(), dli_saddr: null_mut() };
     // SAFETY: any address may be asked for.
     if unsafe { libc::dladdr(address(function), &raw mut info) } == 0 || info.dli_fname.is_null() {

@@ -8,6 +8,7 @@ use cowshed_core::{NodeId, Payload};
 
 use super::abi::{self, Host, Node, Piece, Strategy};
 use super::foreign::{Encoding, Opening, is_current, required, set_message, shown};
+use super::virtuals;
 use crate::boundary::{Failure, Result, guard};
 use crate::sexp::Sexp;
 use crate::sys::SEXP;
@@ -32,11 +33,19 @@ static TABLE: Host = Host {
     restore_attributes,
     take_attributes,
     corrupt,
+    register_virtual: virtuals::register_virtual,
+    virtual_vector: virtuals::virtual_vector,
+    stop: virtuals::stop,
 };
 
 /// What `R_GetCCallable("cowshed", "cowshed_host")` is: gives the table, which lives for ever.
 pub extern "C" fn table() -> *const Host {
     &raw const TABLE
+}
+
+/// The same, for strategies and virtual vectors that are in cowshed's own library.
+pub fn own_table() -> &'static Host {
+    &TABLE
 }
 
 fn misuse(why: impl Into<String>) -> Failure {

@@ -10,6 +10,7 @@ mod foreign;
 #[cfg(test)]
 mod header;
 mod host;
+mod virtuals;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -27,7 +28,8 @@ use crate::{Registration, sys};
 use abi::Strategy;
 use foreign::Foreign;
 
-pub use host::table;
+pub use host::{own_table, table};
+pub(crate) use virtuals::restore as restore_virtual;
 
 thread_local! {
     /// What other libraries have registered.
@@ -159,10 +161,7 @@ pub(crate) fn provide(r: R, segment: SegmentId, name: &str) -> Result<&'static d
         );
         return Err(Failure::new("version", why));
     }
-    // What a segment says is not to be believed: a name with a slash would load code from anywhere.
-    let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic())
-        && package.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
-    let why = if is_name { load(r, package)? } else { Some("that is no name of a package".to_owned()) };
+    let why = load_named(r, name)?;
     if let Some(strategy) = registry().by_name(name) {
         return Ok(strategy);
     }
@@ -174,6 +173,15 @@ pub(crate) fn provide(r: R, segment: SegmentId, name: &str) -> Result<&'static d
              install the package '{package}' where this process finds it"
         ),
     ))
+}
+
+/// Loads the package that a strategy's name, or the like, begins with; why not, if that fails.
+fn load_named(r: R, name: &str) -> Result<Option<String>> {
+    let package = name.rsplit_once('.').map_or("", |(package, _)| package);
+    // What a segment says is not to be believed: a name with a slash would load code from anywhere.
+    let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic())
+        && package.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    if is_name { load(r, package) } else { Ok(Some("that is no name of a package".to_owned())) }
 }
 
 /// Loads a package's namespace; why not, if that fails.

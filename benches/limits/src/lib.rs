@@ -142,6 +142,83 @@ pub unsafe extern "C" fn limit_touch(fd: SEXP, len: SEXP, how: SEXP) -> SEXP {
     nil()
 }
 
+/// Sums a sequence of doubles that is made block by block in a small buffer: what a virtual vector takes at the least.
+///
+/// # Safety
+/// Three doubles: how many elements, the first, the step.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_generate(n: SEXP, first: SEXP, step: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (n, first, step) = unsafe { (*libR_sys::REAL(n) as usize, *libR_sys::REAL(first), *libR_sys::REAL(step)) };
+    let mut block = [0.0; 2048];
+    let mut sums = [0.0; 8];
+    let mut at = 0;
+    while at < n {
+        let now = block.len().min(n - at);
+        for (k, place) in block[..now].iter_mut().enumerate() {
+            *place = first + step * (at + k) as f64;
+        }
+        add(&mut sums, std::hint::black_box(&block[..now]));
+        at += now;
+    }
+    number(sums.iter().sum())
+}
+
+/// Sums through the vector's pointer.
+///
+/// # Safety
+/// A double vector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_pointer_sum(x: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let all = unsafe { std::slice::from_raw_parts(libR_sys::REAL(x), libR_sys::Rf_xlength(x) as usize) };
+    let mut sums = [0.0; 8];
+    add(&mut sums, all);
+    number(sums.iter().sum())
+}
+
+/// Reads so many elements at random places through the vector's pointer; and writes them, if asked to.
+///
+/// # Safety
+/// A double vector, a double, a logical.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_pointer_random(x: SEXP, n: SEXP, write: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (data, len) = unsafe { (libR_sys::REAL(x), libR_sys::Rf_xlength(x) as u64) };
+    // SAFETY: as above.
+    let (n, write) = unsafe { (*libR_sys::REAL(n) as usize, *libR_sys::LOGICAL(write) != 0) };
+    let (mut state, mut sum) = (0x9e37_79b9_7f4a_7c15_u64, 0.0);
+    for _ in 0..n {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let i = ((u128::from(state) * u128::from(len)) >> 64) as usize;
+        // SAFETY: within the vector.
+        unsafe {
+            sum += data.add(i).read_volatile();
+            if write {
+                data.add(i).write_volatile(-1.0);
+            }
+        }
+    }
+    number(sum)
+}
+
+fn add(sums: &mut [f64; 8], values: &[f64]) {
+    let mut eights = values.chunks_exact(8);
+    for eight in &mut eights {
+        for k in 0..8 {
+            sums[k] += eight[k];
+        }
+    }
+    for value in eights.remainder() {
+        sums[0] += value;
+    }
+}
+
+fn number(value: f64) -> SEXP {
+    // SAFETY: allocation of a scalar.
+    unsafe { libR_sys::Rf_ScalarReal(value) }
+}
+
 /// # Safety
 /// A double vector.
 unsafe fn bytes(x: SEXP) -> usize {

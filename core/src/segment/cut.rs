@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock};
 
-use super::mapping::lose;
+use super::mapping::{Area, lose};
 use super::pages;
 
 /// Mended at a time: a vector of missing values, which all that is lost shares.
@@ -62,7 +62,7 @@ unsafe extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, 
         let info = &*info;
         (*libc::__errno_location(), info.si_addr() as usize, info.si_code == libc::BUS_ADRERR)
     };
-    let mended = is_read && lose(address, |area, value| mend(address, area.end, area.writable, value));
+    let mended = is_read && lose(address, |area, value| mend(address, area, value));
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     if mended {
@@ -94,14 +94,14 @@ unsafe fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
 }
 
 /// Maps missing values, at the most to the end of the value, from the page of `address` on.
-fn mend(address: usize, area_end: usize, writable: bool, value: Option<(&str, usize)>) -> bool {
+fn mend(address: usize, area: &Area, value: Option<(&str, usize)>) -> bool {
     let start = address - address % pages::SIZE;
     let (missing, end) = match value {
-        Some((strategy, end)) => (MISSING.get().map_or(0, |missing| missing(strategy)), end.min(area_end)),
-        None => (0, area_end),
+        Some((strategy, end)) => (MISSING.get().map_or(0, |missing| missing(strategy)), end.min(area.end)),
+        None => (area.missing, area.end),
     };
     let len = (end - start).min(CHUNK).next_multiple_of(pages::SIZE);
-    let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+    let protection = libc::PROT_READ | if area.writable { libc::PROT_WRITE } else { 0 };
     let map = |flags, file| {
         let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE | flags;
         // SAFETY: pages of a mapping of ours, which stays registered, and so mapped, while we are here.

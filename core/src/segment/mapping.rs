@@ -33,6 +33,8 @@ pub(super) struct Area {
     pub(super) writable: bool,
     /// What is in the file, if that does not lie in the mapping itself.
     table: Option<Arc<Table>>,
+    /// Eight bytes that stand for those that the file has no more, where no value is known.
+    pub(super) missing: u64,
     lost: Arc<AtomicBool>,
 }
 
@@ -83,7 +85,14 @@ impl<M: Region> Mapped<M> {
         let (at, len, writable) = map.region();
         let before = at % pages::SIZE;
         let lost = Arc::new(AtomicBool::new(false));
-        let area = Area { end: at + len, offset: offset - before as u64, writable, table: None, lost: lost.clone() };
+        let area = Area {
+            end: at + len,
+            offset: offset - before as u64,
+            writable,
+            table: None,
+            missing: 0,
+            lost: lost.clone(),
+        };
         AREAS.lock().insert(at - before, area);
         Mapped { place: Place { start: at - before, lost }, map }
     }
@@ -94,6 +103,13 @@ impl<M: Region> Mapped<M> {
             && let Some(area) = AREAS.lock().get_mut(&self.place.start)
         {
             area.table = Some(table.clone());
+        }
+    }
+
+    /// Says what stands for bytes that the file has no more, in a file without values.
+    pub(super) fn is_missing(&self, bytes: u64) {
+        if let Some(area) = AREAS.lock().get_mut(&self.place.start) {
+            area.missing = bytes;
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) fn born() -> u64 {
 }
 
 /// Registers the hooks, once a process; a forked child has them by inheritance.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: the functions live as long as the process: the library is linked `nodelete`.

@@ -9,6 +9,7 @@ pub mod errors;
 pub mod handmade;
 pub mod puppet;
 pub mod scene;
+pub mod sequence;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod trace;
 

@@ -55,6 +55,17 @@ extern "C" {
 #define COWSHED_CLAIM_FAILED 4294967295u
 /* In a strategy's flags: it came through the Rust crate cowshed-plugins. */
 #define COWSHED_WRITTEN_IN_RUST 1u
+/* In the flags of virtual vectors: their elements are made on R's thread alone, where read() may call R. A pointer to them is one to a
+ * copy of all. */
+#define COWSHED_R_THREAD 1u
+/* In the flags of virtual vectors: of all kinds with this flag, one function that makes or takes elements runs at a time. */
+#define COWSHED_ONE_AT_A_TIME 16u
+/* In the flags of virtual vectors: none is NA. */
+#define COWSHED_NO_NA 2u
+/* In the flags of virtual vectors: none is less than the one before it. */
+#define COWSHED_INCREASING 4u
+/* In the flags of virtual vectors: none is more than the one before it. */
+#define COWSHED_DECREASING 8u
 
 /* What a value is written to, while encode() runs. */
 typedef struct cowshed_encoder cowshed_encoder;
@@ -64,6 +75,7 @@ typedef struct cowshed_payload cowshed_payload;
 typedef struct cowshed_piece cowshed_piece;
 typedef struct cowshed_node cowshed_node;
 typedef struct cowshed_strategy cowshed_strategy;
+typedef struct cowshed_virtual cowshed_virtual;
 typedef struct cowshed_host cowshed_host;
 
 /* Where bytes that were written lie. {0, 0} for none. */
@@ -136,6 +148,57 @@ struct cowshed_strategy {
     int (*replace)(void *state, cowshed_opener *from, SEXP original, uint32_t node, SEXP *value);
 };
 
+/* How the elements of a kind of virtual vectors are made: see virtual_vector(). It stays where it is, and as it is, for the life of the
+ * process; so does the library that has it.
+ *
+ * A callback returns 0, or anything else if it failed: `return cowshed_fail("why");`. Those that are given no R object run on any
+ * thread, several at once, and must not call R or read the memory of a virtual vector, unless COWSHED_R_THREAD says otherwise. All
+ * others run on R's thread and may call R, whose errors may leave them. A C++ exception must not leave any. Only read() must be there.
+ * Whoever stores NULL as a value leaves the matter to cowshed. */
+struct cowshed_virtual {
+    /* sizeof(cowshed_virtual); cowshed_virtual_vector() and cowshed_register_virtual() set it. */
+    uint32_t size;
+    /* COWSHED_ABI; they set it too. */
+    uint32_t abi;
+    /* The package's name, a dot, and a name without dots: "mypkg.thing". It tells another process which package to load for restore().
+     * NULL for vectors that are sent as their elements. */
+    const char *name;
+    /* What they are, in a few words, for messages; NULL for the name. */
+    const char *description;
+    /* COWSHED_R_THREAD, COWSHED_ONE_AT_A_TIME, COWSHED_NO_NA, COWSHED_INCREASING, COWSHED_DECREASING. What is said of the elements is
+     * believed only if there is no write(). */
+    uint32_t flags;
+    /* Zero. */
+    uint32_t reserved;
+    /* Writes `count` elements, the first being number `start` (from 0 on), to `buffer`. They are never beyond the end. The same elements
+     * come out whenever they are asked for. */
+    int (*read)(void *data, uint64_t start, uint64_t count, void *buffer);
+    /* Takes elements that were written to the vector, or lie near such: read() gives them from then on. It is asked when there are too
+     * many of them, before another callback is, and at the end; not as long as another vector has the same `data` (a part, or a
+     * duplicate without duplicate()). If it fails, or there is none, cowshed keeps them for the vector. */
+    int (*write)(void *data, uint64_t start, uint64_t count, const void *buffer);
+    /* No vector needs `data` any more. */
+    void (*release)(void *data);
+    /* Stores what makes the vector again in another process: for restore(), or, if a `function` is stored too, for that R function. It
+     * is the whole vector that is to be made again; `x` may be a part of it, or it as another type. */
+    int (*recipe)(void *data, SEXP x, SEXP *state, SEXP *function);
+    /* Stores the vector that recipe() stored the `state` of. */
+    int (*restore)(SEXP state, SEXP *value);
+    /* Stores the elements of `x` that the `index` selects. Its subscripts are numbers from 1 on, or NA, or beyond the end. */
+    int (*subset)(void *data, SEXP x, SEXP index, SEXP *value);
+    /* Stores a vector that is `x` again, and can be written to. */
+    int (*duplicate)(void *data, SEXP x, SEXP *value);
+    /* Stores `x` as a vector of another type (a SEXPTYPE). */
+    int (*coerce)(void *data, SEXP x, uint32_t kind, SEXP *value);
+    /* Prints more about the vector, with Rprintf(), below what .Internal(inspect(x)) shows. */
+    int (*inspect)(void *data, SEXP x);
+    /* As read(), of elements `start`, `start + step`, `start + 2 * step`, ..., `count` of them. NULL: read() is asked for them. */
+    int (*read_apart)(void *data, uint64_t start, uint64_t step, uint64_t count, void *buffer);
+    /* Stores a descriptor of the file in which all elements lie, from byte `offset` on, just as they are in memory: it stays the
+     * caller's. A pointer to them is a private mapping of the file then. Anything else than 0: there is none. */
+    int (*file)(void *data, int *descriptor, uint64_t *offset);
+};
+
 /* cowshed's functions. Call them by their names with cowshed_ in front, on R's thread, and those that take an encoder or an opener only
  * within the callback that it was given to. What fails is an R error, which leaves your function as R's own errors do. R objects that
  * they return are not protected. */
@@ -183,6 +246,16 @@ struct cowshed_host {
     void (*take_attributes)(cowshed_opener *from, SEXP original, uint32_t id, SEXP x);
     /* Raises cowshed_error_corrupt: the node is nonsense, and why. Does not return. */
     void (*corrupt)(cowshed_opener *from, uint32_t id, const char *why);
+    /* Registers the restore() of a kind of virtual vectors, by its name. Call it when the package is loaded. Errors
+     * (cowshed_error_plugin): another ABI, a name that is none, no restore(). */
+    void (*register_virtual)(const cowshed_virtual *kind);
+    /* A virtual vector of `length` elements of a type (LGLSXP, INTSXP, REALSXP, CPLXSXP, RAWSXP), which are made when they are read.
+     * `data` is given to every callback, and belongs to the vector: release() is called also if this fails, and when the last vector
+     * that needs it is gone. `keep` is an R object that stays as long as `data` is in use; R_NilValue for none. Errors: another type;
+     * more than 2^52 elements. */
+    SEXP (*virtual_vector)(const cowshed_virtual *kind, void *data, uint32_t vector_type, uint64_t length, SEXP keep);
+    /* Raises cowshed_error_plugin with a message. Does not return. */
+    void (*stop)(const char *message);
 };
 
 #ifdef __cplusplus
@@ -192,16 +265,22 @@ struct cowshed_host {
 /* A claim by class, the larger the number the more specific. */
 #define COWSHED_CLASS(n) (COWSHED_CLAIM_CLASS + (uint32_t) (n))
 
-/* cowshed's table, looked up once. */
+/* cowshed's table. One for all files of a library, so that a callback on another thread has what R's thread has found. */
+#if defined(__GNUC__) && !defined(_WIN32)
+__attribute__((weak, visibility("hidden"))) const cowshed_host *cowshed_found;
+#else
+static const cowshed_host *cowshed_found;
+#endif
+
+/* The same, looked up at the first call, which must be on R's thread. */
 static inline const cowshed_host *cowshed_table(void)
 {
-    static const cowshed_host *table = NULL;
-    if (!table) {
+    if (!cowshed_found) {
         typedef const cowshed_host *(*getter)(void);
         R_ParseEvalString("base::loadNamespace('cowshed')", R_BaseEnv);
-        table = ((getter) (void (*)(void)) R_GetCCallable("cowshed", "cowshed_host"))();
+        cowshed_found = ((getter) (void (*)(void)) R_GetCCallable("cowshed", "cowshed_host"))();
     }
-    return table;
+    return cowshed_found;
 }
 
 /* Registers a strategy for the life of the package, or until cowshed_unregister(); see register_strategy. Sets its size and abi. */
@@ -213,6 +292,30 @@ static inline void cowshed_register(cowshed_strategy *strategy)
     strategy->size = (uint32_t) sizeof *strategy;
     strategy->abi = COWSHED_ABI;
     cowshed_table()->register_strategy(strategy);
+}
+
+/* Refuses a cowshed that has less than this header; sets the size and abi of a kind of virtual vectors. */
+static inline const cowshed_host *cowshed_table_for(cowshed_virtual *kind)
+{
+    if (cowshed_table()->abi != COWSHED_ABI || cowshed_table()->size < sizeof(cowshed_host)) {
+        Rf_error("virtual vectors of '%s' need another cowshed than the one that is loaded; install the newest cowshed, then their package again",
+                 kind->name ? kind->name : kind->description ? kind->description : "a package");
+    }
+    kind->size = (uint32_t) sizeof *kind;
+    kind->abi = COWSHED_ABI;
+    return cowshed_table();
+}
+
+/* A virtual vector; see virtual_vector. Sets the size and abi of `kind`. */
+static inline SEXP cowshed_virtual_vector(cowshed_virtual *kind, void *data, uint32_t vector_type, uint64_t length, SEXP keep)
+{
+    return cowshed_table_for(kind)->virtual_vector(kind, data, vector_type, length, keep);
+}
+
+/* Registers the restore() of a kind of virtual vectors; see register_virtual. Sets its size and abi. */
+static inline void cowshed_register_virtual(cowshed_virtual *kind)
+{
+    cowshed_table_for(kind)->register_virtual(kind);
 }
 
 /* A node with nothing in it, to be filled. */
@@ -310,6 +413,11 @@ static inline void cowshed_take_attributes(cowshed_opener *from, SEXP original, 
 static inline void cowshed_corrupt(cowshed_opener *from, uint32_t id, const char *why)
 {
     cowshed_table()->corrupt(from, id, why);
+}
+
+static inline void cowshed_stop(const char *message)
+{
+    cowshed_table()->stop(message);
 }
 
 #endif

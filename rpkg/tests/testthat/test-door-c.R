@@ -375,3 +375,36 @@ test_that("what a segment says of its strategy loads no code but a package's", {
     }
   }))
 })
+
+test_that("a virtual vector of a C package is read, written, sent, and outlives the package's namespace", {
+  library <- cdoor_library()
+  with_new_store({
+    got <- run_r({
+      .libPaths(c(library, .libPaths()))
+      library(cowshed)
+      x <- cdoor::powers(2, 1000)
+      written <- x
+      written[3] <- -1
+      ends <- cdoor::endless(0.5)
+      part <- ends[seq(1, 4000, by = 2)]
+      sent <- unserialize(serialize(part, NULL))
+      s <- share(ends)
+      cl <- parallel::makePSOCKcluster(1)
+      look <- function(x) tryCatch(c(x[c(1, 3)], length(x)), error = conditionMessage)
+      without <- parallel::clusterCall(cl, look, ends)[[1]]
+      parallel::clusterCall(cl, function(paths) .libPaths(paths), .libPaths())
+      there <- parallel::parLapply(cl, list(ends, part), look)
+      parallel::stopCluster(cl)
+      # R unloads the library too, which stays mapped.
+      unloadNamespace("cdoor")
+      kept <- list(x[1:4], written[1:4], ends[c(1, 2, 2^52)], length(part), part[2:3], sent[2:3], s[2], sum(x[1:10]), anyNA(ends))
+      rm(x, written, ends, part, sent, s)
+      gc()
+      answer(list(kept, there, without))
+    }, library = library)
+    expect_ended_well(got)
+    expect_identical(got$answer[[1]], list(c(1, 2, 4, 8), c(1, 2, -1, 8), c(1, 0.5, 0), 2000L, c(0.25, 0.0625), c(0.25, 0.0625), 0.5, 1023, FALSE))
+    expect_identical(got$answer[[2]], list(c(1, 0.25, 2^52), c(1, 0.0625, 2000)))
+    expect_match(got$answer[[3]], "'cdoor.endless' of the package 'cdoor', which this process does not have.*install the package 'cdoor'")
+  })
+})

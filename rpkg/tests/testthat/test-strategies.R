@@ -4,7 +4,7 @@ test_that("every strategy survives the link, and no other is there", {
     cowshed:::strategies(),
     c(
       "r.S4", "r.character", "r.closure", "r.complex", "r.double", "r.elsewhere", "r.environment", "r.integer", "r.list", "r.logical", "r.pairlist",
-      "r.proxy", "r.raw", "r.serialized"
+      "r.proxy", "r.raw", "r.serialized", "r.virtual"
     )
   )
 })

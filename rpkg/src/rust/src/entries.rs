@@ -7,7 +7,8 @@ use cowshed_altrep::core::{self, Flags};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, memory, named, proxies, slices};
+use cowshed_altrep::{door, memory, named, proxies, slices, virtuals};
+use cowshed_generators as generators;
 
 use crate::arguments::{Variable, count, flag, name, whole};
 use crate::report;
@@ -106,16 +107,37 @@ entries! {
         r.logical(core::put_off_interrupts(put_off == Some(true)))
     };
 
+    wrap_altrep(x) |r: R| virtuals::wrap(r, x);
+
+    virtual_vector(length, mode, get_region) |r: R| {
+        let length = whole(r, "length", length)?;
+        virtuals::of_function(r, get_region, type_of(&mode.text(r)?.unwrap_or_default()), length as u64)
+    };
+
+    virtual_sequence(from, by, length, integers) |r: R| {
+        generators::sequence(r, from, by, length, flag(r, "integers", integers)? == Some(true))
+    };
+
+    virtual_constant(value, length) |r: R| generators::constant(r, value, length);
+
+    virtual_runs(lengths, values) |r: R| generators::runs(r, lengths, values);
+
+    virtual_linear(x, a, b) |r: R| generators::linear(r, x, a, b);
+
+    virtual_file(path, mode, length, offset) |r: R| {
+        generators::file(r, path, type_of(&mode.text(r)?.unwrap_or_default()) as u8, length, offset)
+    };
+
+    virtual_npy(path) |r: R| generators::npy(r, path);
+
+    is_virtual(x) |r: R| r.logical(virtuals::is_virtual(x));
+
+    check_pages() |r: R| virtuals::check_limits(r).map(|_| Sexp::null());
+
     is_altrep(x) |r: R| r.logical(x.is_altrep());
 
     blank(mode, length, attributes, copy_on_write, shared_subset, shared_copy, store) |r: R| {
-        let kind = match mode.text(r)?.as_deref() {
-            Some("raw") => sys::RAWSXP,
-            Some("logical") => sys::LGLSXP,
-            Some("integer") => sys::INTSXP,
-            Some("complex") => sys::CPLXSXP,
-            _ => sys::REALSXP,
-        };
+        let kind = type_of(&mode.text(r)?.unwrap_or_default());
         let wish = Wish {
             flags: flags(r, copy_on_write, shared_subset, shared_copy)?,
             min_length: None,
@@ -265,4 +287,15 @@ fn flags(r: R, copy_on_write: Sexp, shared_subset: Sexp, shared_copy: Sexp) -> R
 fn flag_of(r: R, bit: Sexp) -> Result<Flags> {
     let bits = count(r, "bit", bit)?.unwrap_or(0);
     Ok(Flags::from_bits_truncate(bits as u8))
+}
+
+/// R's number of a type of vectors, by its name; the R functions have checked it.
+fn type_of(name: &str) -> sys::SexpType {
+    match name {
+        "raw" => sys::RAWSXP,
+        "logical" => sys::LGLSXP,
+        "integer" => sys::INTSXP,
+        "complex" => sys::CPLXSXP,
+        _ => sys::REALSXP,
+    }
 }

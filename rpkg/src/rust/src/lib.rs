@@ -17,6 +17,8 @@ pub unsafe extern "C" fn R_init_cowshed(info: *mut DllInfo) {
     // SAFETY: the caller's.
     unsafe { cowshed_altrep::init(info) };
     callables::register();
+    // Through the door that other packages use.
+    cowshed_plugins::register_in(cowshed_altrep::door::own_table());
     let table: &[R_CallMethodDef] = entries::TABLE.0;
     // SAFETY: the table ends with an empty entry and lives for ever.
     unsafe {

@@ -71,13 +71,19 @@ static cowshed_strategy strategy = {
     .open = open,
 };
 
-static const R_CallMethodDef calls[] = {{"C_multiply", (DL_FUNC) multiply, 2}, {NULL, NULL, 0}};
+SEXP powers(SEXP x, SEXP n), endless(SEXP x);
+void register_powers(void);
+
+static const R_CallMethodDef calls[] = {
+    {"C_multiply", (DL_FUNC) multiply, 2}, {"C_powers", (DL_FUNC) powers, 2}, {"C_endless", (DL_FUNC) endless, 1}, {NULL, NULL, 0}
+};
 
 void R_init_cdoor(DllInfo *dll)
 {
     R_registerRoutines(dll, NULL, calls, NULL, NULL);
     R_useDynamicSymbols(dll, FALSE);
     cowshed_register(&strategy);
+    register_powers();
 }
 
 void R_unload_cdoor(DllInfo *dll) { cowshed_unregister("cdoor"); }

@@ -1,8 +1,11 @@
-//! How a vector of runs is shared: values and ends in one payload, and R's object made again around views of the two parts.
+//! How a vector of runs is shared: values and ends in one payload, and R's object made again around views of the two parts. How it becomes a virtual vector
+//! is in `expanded`.
 
 #![deny(unsafe_code)]
 
+mod expanded;
 mod faults;
+mod troubled;
 
 use cowshed_plugins::prelude::*;
 
