@@ -2,17 +2,17 @@
 #
 #   ./dev stress               all of it: hours
 #   ./dev stress short         what CI runs of it beside ./dev test: minutes
-#   ./dev stress PART [HOW]    kills, applies, faults, storm, loop, model, valgrind
+#   ./dev stress PART [HOW]    kills, applies, faults, storm, pages, loop, model, valgrind
 
 stress() {
   local part=${1:-all}
   [ $# -eq 0 ] || shift
   need_build_tools
   case $part in
-    kills | applies | faults | storm | loop | model | valgrind) "stress_$part" "$@" ;;
+    kills | applies | faults | storm | pages | loop | model | valgrind) "stress_$part" "$@" ;;
     short) stress_short ;;
-    all) each_of stress_kills stress_applies stress_faults stress_storm stress_loop stress_model 'stress_valgrind all' 'fuzz 10000000' sanitize ;;
-    *) die "no part '$part'; there are: kills applies faults storm loop model valgrind short" ;;
+    all) each_of stress_kills stress_applies stress_faults stress_storm stress_pages stress_loop stress_model 'stress_valgrind all' 'fuzz 10000000' sanitize ;;
+    *) die "no part '$part'; there are: kills applies faults storm pages loop model valgrind short" ;;
   esac
 }
 
@@ -73,6 +73,13 @@ stress_storm() {
   local size=${1:-64x1000x60}
   step storm "Storm, $size" env COWSHED_STORM="$size" \
     cargo test --package cowshed-core --release --test storm -- --nocapture a_storm && grep -o 'storm of .*' "$logs/storm.log"
+}
+
+# stress_pages: a pass through 64 GB of virtual pages, and 1e6 scattered writes to 512 GB by three threads while pages come and go.
+stress_pages() {
+  step pages "A million writes to pages that come and go" env PAGER_LONG=1 timeout 1800 \
+    cargo test --package cowshed-core --release --test pager_limits -- --exact --nocapture --test-threads 1 \
+    a_pass_takes_no_more_memory_than_it_may scattered_writes_of_three_threads_are_all_kept && grep '^test ' "$logs/pages.log"
 }
 
 # The R tests that share, read and change in their own process, which is the one that valgrind sees.

@@ -1,12 +1,12 @@
 //! Hands virtual vectors of this library over to cowshed, and makes their elements when cowshed asks.
 
 use std::any::TypeId;
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
+use std::sync::{Mutex, PoisonError};
 
 use cowshed_altrep::boundary::{self, call};
 use cowshed_altrep::door::abi;
@@ -17,10 +17,14 @@ use crate::element::Element;
 use crate::forward::{fail, give, known, lasting, run, table};
 use crate::virtuals::{Filled, Virtual};
 
-thread_local! {
-    /// The kinds that were described, by the type and its flags; they live for ever.
-    static KINDS: RefCell<HashMap<(TypeId, u32), &'static abi::Virtual>> = RefCell::default();
-}
+/// The kinds that were described, by the type and its flags; they live for ever.
+static KINDS: Mutex<BTreeMap<(TypeId, u32), Kind>> = Mutex::new(BTreeMap::new());
+
+#[derive(Clone, Copy)]
+struct Kind(&'static abi::Virtual);
+
+// SAFETY: it is never changed; its pointers are to text that lives for ever.
+unsafe impl Send for Kind {}
 
 /// Tells cowshed who restores vectors of this type.
 pub(crate) fn register<V: Virtual>(r: R, host: &'static abi::Host) -> Result<()> {
@@ -57,7 +61,8 @@ pub(crate) fn vector<V: Virtual>(r: R, of: V) -> Result<Sexp> {
 
 fn kind<V: Virtual>(flags: u32) -> Result<&'static abi::Virtual> {
     let key = (TypeId::of::<V>(), flags);
-    if let Some(kind) = KINDS.with_borrow(|kinds| kinds.get(&key).copied()) {
+    let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(Kind(kind)) = kinds.get(&key) {
         return Ok(kind);
     }
     let kind: &'static abi::Virtual = Box::leak(Box::new(abi::Virtual {
@@ -79,7 +84,7 @@ fn kind<V: Virtual>(flags: u32) -> Result<&'static abi::Virtual> {
         read_apart: None,
         file: Some(file::<V>),
     }));
-    KINDS.with_borrow_mut(|kinds| kinds.insert(key, kind));
+    kinds.insert(key, Kind(kind));
     Ok(kind)
 }
 

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cowshed_core::{FillError, Generator};
 
 use super::abi::{self, Virtual};
-use super::foreign::{required, set_message, shown, take_message};
+use super::foreign::{set_message, shown, take_message};
 use crate::boundary::{Failure, R, Result, call, guard, is_r_thread, outcome};
 use crate::sexp::Sexp;
 use crate::sys::{SEXP, SexpType};
@@ -22,7 +22,7 @@ use crate::virtuals::{self, Facts, Recipe, Source};
 
 thread_local! {
     /// Kinds whose vectors can be made again, by name.
-    static KINDS: RefCell<HashMap<&'static str, &'static Virtual>> = RefCell::default();
+    static KINDS: RefCell<HashMap<String, &'static Virtual>> = RefCell::default();
 }
 
 /// Held by what runs one at a time.
@@ -119,6 +119,19 @@ fn keep_library(read: Read) {
     }
 }
 
+/// The name of a kind that has to have one.
+///
+/// # Safety
+/// It is null or a C string.
+unsafe fn name_of(kind: &Virtual) -> Result<String> {
+    let nameless = || refused("its name must be UTF-8 text");
+    if kind.name.is_null() {
+        return Err(nameless());
+    }
+    // SAFETY: the caller's.
+    unsafe { CStr::from_ptr(kind.name) }.to_str().map(str::to_owned).map_err(|_| nameless())
+}
+
 fn refused(why: &str) -> Failure {
     Failure::new("plugin", format!("a kind of virtual vectors is refused: {why}"))
 }
@@ -128,7 +141,7 @@ pub(super) unsafe extern "C-unwind" fn register_virtual(kind: *const Virtual) {
         // SAFETY: the header asks for a kind that stays.
         let kind = unsafe { checked(kind) }?;
         // SAFETY: the header asks for a C string.
-        let name = unsafe { required(kind.name, "name") }?;
+        let name = unsafe { name_of(kind) }?;
         let is_name = name.rsplit_once('.').is_some_and(|(package, name)| !package.is_empty() && !name.is_empty());
         if !is_name {
             return Err(refused(&format!("its name, '{name}', must be its package's, a dot, and a name without dots")));
@@ -363,7 +376,7 @@ impl Source for Foreign {
             return Recipe::of_call(r, r.protect(Sexp(function))?, state).map(Some);
         }
         // SAFETY: the library's C string, or null.
-        let name = unsafe { required(self.kind.name, "name") }?;
+        let name = unsafe { name_of(self.kind) }?;
         Ok(Some(Recipe::new(name, state)))
     }
 
