@@ -17,8 +17,8 @@
 #'   do all virtual vectors where there is no userfaultfd (in most containers), up to `options(cowshed.materialize = )` bytes, 1 GiB from the start.
 #'   Larger ones give an error of class `cowshed_error_pointer`. Vectors of up to 64 KB are copied at once.
 #'
-#'   Where userfaultfd is given to user code only (ordinary users on most systems), a system call cannot read pages that nobody has
-#'   touched: `writeBin(x, file)` of a vector that has a pointer says so; write parts, `writeBin(x[a:b], file)`.
+#'   Where userfaultfd is given to user code only (to ordinary users on most systems), C code that hands the pointer to a system call gets an
+#'   error (`EFAULT`) for pages that nobody has touched. What R itself writes (`writeBin()`, `saveRDS()`) is right.
 #' @section Writing: What is written belongs to this one vector. It shows everywhere the vector is read, and in its duplicates, subsets and other
 #'   types, but not in the vector it was made of.
 #' @section Other processes: A worker that gets a virtual vector which nobody has written to gets what makes it, not its elements; so it is with [share()],
