@@ -63,7 +63,7 @@ library_tests() {
   local library
   library=$(r_library)/cowshed/libs/cowshed.so
   test_step library-symbols "The library exports R_init_cowshed and nothing else" exports_one_symbol "$library"
-  test_step library-size "The library is smaller than 3 MB" is_smaller_than 3000000 "$library"
+  test_step library-size "The library is smaller than 4 MB" is_smaller_than 4000000 "$library"
   test_step library-flags "The library stays loaded once it is (nodelete)" stays_loaded "$library"
 }
 
