@@ -49,7 +49,7 @@ cargo_tests() {
 time_limit() {
   local foreground=
   [ ! -t 2 ] || foreground=--foreground
-  echo timeout $foreground --kill-after=10 720
+  echo timeout $foreground --kill-after=10 1200
 }
 
 # Of the installed package.

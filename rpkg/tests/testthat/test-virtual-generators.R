@@ -490,7 +490,7 @@ test_that("they survive gctorture", {
   write_npy(path, "<i2", c(3, 4), little(1:12, size = 2))
   got <- run_r({
     library(cowshed)
-    gctorture(TRUE)
+    gctorture2(11)
     all <- list(
       virtualSequence(1, 2, 4), virtualConstant(TRUE, 4), virtualRuns(c(1, 3), c(2i, 3i)), virtualLinear(1:4, 2, 1),
       virtualLinear(virtualSequence(1L, 2L, 4), 2, 1), virtualNpy(path)
@@ -499,7 +499,7 @@ test_that("they survive gctorture", {
     again <- lapply(all, function(x) unserialize(serialize(x, NULL)))
     shared <- lapply(all, share)
     wrong <- tryCatch(virtualRuns(-1, 1), error = function(e) class(e)[1])
-    gctorture(FALSE)
+    gctorture2(0)
     gc()
     answer(list(plain, identical(again, all), identical(shared, all), wrong))
   }, path = path, timeout = 200)
