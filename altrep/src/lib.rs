@@ -15,6 +15,7 @@ mod by_value;
 pub mod cells;
 mod character;
 mod class;
+mod classes;
 mod condition;
 pub mod door;
 pub mod element;

@@ -10,6 +10,7 @@ use cowshed_core::Flags;
 use libR_sys::SEXPREC;
 
 use crate::boundary::{R, Result, call};
+use crate::classes::Classes;
 use crate::element::Kind;
 use crate::keeper::Keeper;
 use crate::owner::owner;
@@ -18,7 +19,7 @@ use crate::view::View;
 use crate::{layout, references};
 
 /// Our ALTREP classes, by R's number of their type.
-static CLASSES: [AtomicPtr<SEXPREC>; 32] = [const { AtomicPtr::new(null_mut()) }; 32];
+static CLASSES: Classes = Classes::new();
 /// An R list of the eight integers that flags can be: an object's flags are one of them, never a new allocation.
 static FLAGS: AtomicPtr<SEXPREC> = AtomicPtr::new(null_mut());
 
@@ -30,29 +31,22 @@ impl Object {
     /// `x`, or the shared vector inside it if `x` is R's wrapper around one (`names<-` and others make them).
     pub(crate) fn find(x: SEXP) -> Option<Object> {
         // SAFETY: `x` is an R object, kept by our caller.
-        if unsafe { sys::ALTREP(x) == 0 || sys::TYPEOF(x) as SexpType == sys::VECSXP } {
+        if unsafe { sys::TYPEOF(x) as SexpType == sys::VECSXP } {
             return None;
         }
-        if is_ours(x) {
-            return Some(Object(x));
-        }
-        // SAFETY: an ALTREP.
-        let inner = unsafe { sys::R_altrep_data1(x) };
-        // SAFETY: data1 is an R object.
-        let ours = unsafe { sys::ALTREP(inner) != 0 && sys::TYPEOF(inner) == sys::TYPEOF(x) } && is_ours(inner);
-        // SAFETY: vectors, both.
-        (ours && unsafe { sys::Rf_xlength(inner) == sys::Rf_xlength(x) }).then_some(Object(inner))
+        CLASSES.find(x).map(Object)
     }
 
     /// `x`, if it is a shared list of ours that opens its elements lazily.
     pub(crate) fn find_list(x: SEXP) -> Option<Object> {
         // SAFETY: `x` is an R object, kept by our caller.
-        (unsafe { sys::ALTREP(x) != 0 && sys::TYPEOF(x) as SexpType == sys::VECSXP } && is_ours(x)).then_some(Object(x))
+        (unsafe { sys::ALTREP(x) != 0 && sys::TYPEOF(x) as SexpType == sys::VECSXP } && CLASSES.has(x))
+            .then_some(Object(x))
     }
 
     /// Whether this R has the class of such objects.
     pub(crate) fn has_class<K: Kind>() -> bool {
-        !class_of::<K>().ptr.is_null()
+        !CLASSES.of(K::TYPE).ptr.is_null()
     }
 
     /// `x` in a hook of one of our classes, where R has chosen by class.
@@ -133,7 +127,7 @@ impl Object {
     }
 
     fn around<K: Kind>(r: R, pointer: SEXP, flags: Flags) -> Result<Object> {
-        let class = class_of::<K>();
+        let class = CLASSES.of(K::TYPE);
         // SAFETY: a class of ours; allocation.
         let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, flag_object(flags)) })?;
         r.keep(x)?;
@@ -241,7 +235,7 @@ pub(crate) struct KeptView {
 impl Keeper {
     /// Takes a view in.
     pub(crate) fn keep<K: Kind>(self, view: View) -> KeptView {
-        KeptView { view: self.take(view), class: class_of::<K>() }
+        KeptView { view: self.take(view), class: CLASSES.of(K::TYPE) }
     }
 }
 
@@ -263,18 +257,6 @@ impl KeptView {
     }
 }
 
-fn class_of<K: Kind>() -> R_altrep_class_t {
-    R_altrep_class_t { ptr: CLASSES[K::TYPE as usize].load(Ordering::Relaxed) }
-}
-
-fn is_ours(x: SEXP) -> bool {
-    // SAFETY: an R object.
-    let kind = unsafe { sys::TYPEOF(x) } as usize;
-    let class = CLASSES.get(kind).map_or(null_mut(), |c| c.load(Ordering::Relaxed));
-    // SAFETY: a class of ours.
-    !class.is_null() && unsafe { sys::R_altrep_inherits(x, R_altrep_class_t { ptr: class }) } != 0
-}
-
 fn flag_object(flags: Flags) -> SEXP {
     // SAFETY: a list of eight, made in `init` and never changed.
     unsafe { libR_sys::VECTOR_ELT(FLAGS.load(Ordering::Relaxed), R_xlen_t::from(flags.bits() as i8 & 7)) }
@@ -282,7 +264,7 @@ fn flag_object(flags: Flags) -> SEXP {
 
 /// Remembers a class.
 pub(crate) fn register<K: Kind>(class: R_altrep_class_t) {
-    CLASSES[K::TYPE as usize].store(class.ptr, Ordering::Relaxed);
+    CLASSES.register(K::TYPE, class);
 }
 
 /// Makes the flags' integers.

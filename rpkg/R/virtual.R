@@ -53,7 +53,9 @@ wrap_altrep <- function(x) .Call(cs_wrap_altrep, x)
 #' @rdname virtual
 #' @export
 virtualVector <- function(length, type = c("double", "integer", "logical", "complex", "raw"), get_region) {
-  type <- match_type(type)
+  types <- c("double", "integer", "logical", "complex", "raw")
+  # R's other word for it.
+  type <- if (missing(type) || identical(type, "numeric")) "double" else check_choice("type", type, types)
   if (!is.function(get_region)) refuse(sprintf("`get_region` must be a function(offset, length), not %s", shape_of(get_region)))
   # A primitive's arguments are its own.
   if (is.primitive(get_region)) {
@@ -66,12 +68,3 @@ virtualVector <- function(length, type = c("double", "integer", "logical", "comp
 #' @rdname virtual
 #' @export
 is.virtual <- function(x) .Call(cs_is_virtual, x)
-
-# One of the types whose vectors can be virtual; "numeric" is R's other word for "double".
-match_type <- function(type) {
-  types <- c("double", "integer", "logical", "complex", "raw")
-  if (identical(type, types)) return("double")
-  if (identical(type, "numeric")) return("double")
-  if (is.character(type) && length(type) == 1L && type %in% types) return(type)
-  refuse(sprintf("`type` must be one of \"%s\"", paste(types, collapse = "\", \"")))
-}

@@ -4,7 +4,6 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::transmute;
-use std::sync::atomic::Ordering;
 
 use super::{CLASSES, Object, class_name, hooks, recipe, summaries};
 use crate::boundary::{R, Result, guard};
@@ -54,7 +53,7 @@ fn make<E: Class>(info: *mut DllInfo) -> R_altrep_class_t {
         libR_sys::R_set_altvec_Extract_subset_method(class, Some(transmute(extract_subset::<E> as ExtractSubset)));
     }
     E::set_elements(class, elt::<E> as Elt<E>, region::<E> as Region<E>);
-    CLASSES[E::TYPE as usize].store(class.ptr, Ordering::Relaxed);
+    CLASSES.register(E::TYPE, class);
     class
 }
 

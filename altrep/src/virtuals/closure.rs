@@ -11,7 +11,7 @@ use super::source::Source;
 use crate::boundary::{Failure, R, Result, call, is_r_thread, outcome};
 use crate::element::Element;
 use crate::sexp::Sexp;
-use crate::sys::{self, R_xlen_t, SEXP, SexpType};
+use crate::sys::{self, SEXP, SexpType};
 use crate::{by_element, door};
 
 struct Function {
@@ -88,15 +88,7 @@ impl Function {
                 format!("get_region() gave {got} elements where {n} were asked for"),
             ));
         }
-        let place = out.as_mut_ptr().cast::<E::C>();
-        let mut done = 0;
-        while done < n {
-            // SAFETY: a vector of this type with `n` elements, and room for as many.
-            let got =
-                call(r, || unsafe { E::region(value.0, done as R_xlen_t, (n - done) as R_xlen_t, place.add(done)) })?;
-            done += usize::try_from(got).unwrap_or(0).max(1);
-        }
-        Ok(())
+        super::read_region::<E>(r, value.0, 0, out)
     }
 }
 

@@ -143,9 +143,6 @@ impl Source for Strided {
     }
 
     fn recipe(&self, r: R, x: Sexp) -> Result<Option<Recipe>> {
-        if self.of.is_changed() {
-            return Ok(None);
-        }
         let inner = self.source.recipe(r, x)?;
         Ok(inner.map(|inner| inner.then(Step::Part { first: self.first, step: self.step, len: self.len })))
     }
@@ -222,9 +219,6 @@ impl Source for Converted {
     }
 
     fn recipe(&self, r: R, x: Sexp) -> Result<Option<Recipe>> {
-        if self.of.is_changed() {
-            return Ok(None);
-        }
         let inner = self.source.recipe(r, x)?;
         Ok(inner.map(|inner| inner.then(Step::Type(self.to))))
     }

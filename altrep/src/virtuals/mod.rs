@@ -19,31 +19,28 @@ mod summaries;
 mod wrapped;
 
 use std::ffi::CStr;
-use std::ptr::null_mut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use cowshed_core::{FillError, Shape, Snapshot};
-use libR_sys::SEXPREC;
 
-use crate::boundary::{Failure, R, Result, call};
+use crate::boundary::{self, Failure, R, Result, call};
+use crate::classes::Classes;
 use crate::element::Element;
 use crate::owner::owner;
 use crate::sexp::Sexp;
-use crate::sys::{self, R_altrep_class_t, SEXP, SexpType};
+use crate::sys::{self, R_xlen_t, SEXP, SexpType};
 use crate::{by_element, layout};
 use pointer::Pointer;
 
 pub(crate) use class::init;
 pub use closure::of_function;
-pub use pointer::{check_limits, set_limits};
 pub use recipe::Recipe;
 pub(crate) use recipe::{parts, unshared};
 pub use source::{Facts, Source};
 pub use wrapped::wrap;
 
 /// Our ALTREP classes of virtual vectors, by R's number of their type.
-static CLASSES: [AtomicPtr<SEXPREC>; 32] = [const { AtomicPtr::new(null_mut()) }; 32];
+static CLASSES: Classes = Classes::new();
 
 /// What stands behind a virtual vector.
 pub(crate) struct Virtual {
@@ -61,19 +58,7 @@ pub(crate) struct Object(SEXP);
 impl Object {
     /// `x`, or the virtual vector inside it if `x` is R's wrapper around one.
     pub(crate) fn find(x: SEXP) -> Option<Object> {
-        // SAFETY: an R object, kept by our caller.
-        if unsafe { sys::ALTREP(x) } == 0 {
-            return None;
-        }
-        if is_ours(x) {
-            return Some(Object(x));
-        }
-        // SAFETY: an ALTREP.
-        let inner = unsafe { sys::R_altrep_data1(x) };
-        // SAFETY: data1 is an R object.
-        let ours = unsafe { sys::ALTREP(inner) != 0 && sys::TYPEOF(inner) == sys::TYPEOF(x) } && is_ours(inner);
-        // SAFETY: vectors, both.
-        (ours && unsafe { sys::Rf_xlength(inner) == sys::Rf_xlength(x) }).then_some(Object(inner))
+        CLASSES.find(x).map(Object)
     }
 
     /// `x` in a hook of one of our classes.
@@ -160,7 +145,7 @@ impl Made {
         let pointer = owner(r, Virtual { source, shape, pointer: Pointer::of(snapshot), shared }, at_exit)?;
         // SAFETY: an external pointer; R's write barrier is in the setter.
         unsafe { libR_sys::R_SetExternalPtrProtected(pointer, keep.0) };
-        let class = R_altrep_class_t { ptr: CLASSES[E::TYPE as usize].load(Ordering::Relaxed) };
+        let class = CLASSES.of(E::TYPE);
         // SAFETY: a class of ours; allocation.
         let x = call(r, || unsafe { sys::R_new_altrep(class, pointer, sys::R_NilValue) })?;
         r.keep(x)?;
@@ -200,14 +185,6 @@ fn shape_of<E: Element>(len: u64) -> Shape {
 
 fn not_a_vector() -> Failure {
     Failure::new("argument", "a virtual vector must be of type logical, integer, double, complex or raw")
-}
-
-fn is_ours(x: SEXP) -> bool {
-    // SAFETY: an R object.
-    let kind = unsafe { sys::TYPEOF(x) } as usize;
-    let class = CLASSES.get(kind).map_or(null_mut(), |c| c.load(Ordering::Relaxed));
-    // SAFETY: a class of ours.
-    !class.is_null() && unsafe { sys::R_altrep_inherits(x, R_altrep_class_t { ptr: class }) } != 0
 }
 
 impl Virtual {
@@ -294,13 +271,27 @@ fn pager_failure(error: cowshed_core::PagerError) -> Failure {
     )
 }
 
+/// Reads elements of any vector of this type, from `start` on, into all of `out`, without expanding an ALTREP.
+fn read_region<E: Element>(r: R, x: SEXP, start: u64, out: &mut [u8]) -> Result<()> {
+    let n = out.len() / size_of::<E::C>();
+    let place = out.as_mut_ptr().cast::<E::C>();
+    let mut done = 0;
+    while done < n {
+        let (i, left) = (start as R_xlen_t + done as R_xlen_t, (n - done) as R_xlen_t);
+        // SAFETY: a vector of this type, elements within it, and room for as many.
+        let got = call(r, || unsafe { E::region(x, i, left, place.add(done)) })?;
+        if !(1..=left).contains(&got) {
+            return Err(Failure::new("generator", format!("the vector that was read gave {got} of {left} elements")));
+        }
+        done += got as usize;
+    }
+    Ok(())
+}
+
 /// Runs a generator's code, where a panic is a failure of it.
 fn unpanicked(body: impl FnOnce() -> std::result::Result<(), FillError>) -> std::result::Result<(), FillError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|t| (*t).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Err(FillError::Failed(format!("its generator panicked: {text}")))
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
+        .unwrap_or_else(|panic| Err(FillError::Failed(format!("its generator panicked: {}", boundary::text(&*panic)))))
 }
 
 /// Names of our classes, by R's number of their type.

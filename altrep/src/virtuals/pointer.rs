@@ -290,25 +290,14 @@ fn paged(r: R, this: &Virtual, snapshot: Snapshot) -> Result<std::result::Result
 }
 
 /// Tells the pager how much memory the user allows it.
-///
-/// # Errors
-/// An option has a value that it cannot have.
-pub fn set_limits(r: R) -> Result<()> {
-    let (clean, written) = check_limits(r)?;
+fn set_limits(r: R) -> Result<()> {
+    let (clean, written) = (options::clean_pages(r)?, options::written_pages(r)?);
     let spill = match options::spill(r)? {
         Some(dir) => dir,
         None => r.scope(|| evaluate(r, c"function(x) tempdir()", Sexp::null())?.text(r))?.unwrap_or_default(),
     };
     cowshed_core::set_pager_limits(PagerLimits { clean, written, spill: PathBuf::from(spill) });
     Ok(())
-}
-
-/// Bytes of clean and of written pages that the user allows.
-///
-/// # Errors
-/// An option has a value that it cannot have.
-pub fn check_limits(r: R) -> Result<(usize, usize)> {
-    Ok((options::clean_pages(r)?, options::written_pages(r)?))
 }
 
 /// All elements, as a plain vector that `data2` keeps.

@@ -51,7 +51,7 @@ pub trait Source: Generator + 'static {
         false
     }
 
-    /// How another process makes the vector; `x` is it, or was made of it.
+    /// How another process makes the vector; `x` is it, or was made of it. Asked only if [`Source::has_recipe`].
     ///
     /// # Errors
     /// Those of its author.

@@ -12,9 +12,8 @@ use super::recipe::{self, Recipe};
 use super::source::{Facts, Source};
 use super::{Object, new};
 use crate::boundary::{Failure, R, Result, call, is_r_thread, outcome};
-use crate::element::Element;
 use crate::sexp::Sexp;
-use crate::sys::{self, R_xlen_t, SEXP, SexpType};
+use crate::sys::{self, SEXP, SexpType};
 use crate::{by_element, object};
 
 /// Where the elements are.
@@ -164,8 +163,7 @@ impl Generator for Wrapped {
                 Ok(())
             }
             Place::Hooks if is_r_thread() => {
-                let read =
-                    |r: R| by_element!(self.kind, E => region::<E>(r, self.x, start, out), Err(super::not_a_vector()));
+                let read = |r: R| by_element!(self.kind, E => super::read_region::<E>(r, self.x, start, out), Err(super::not_a_vector()));
                 outcome(read).map_err(|failure| match failure {
                     Failure::Error { message, .. } => FillError::Failed(message),
                     Failure::Jump => FillError::Host,
@@ -178,25 +176,6 @@ impl Generator for Wrapped {
     fn is_any_thread(&self) -> bool {
         !matches!(self.place, Place::Hooks)
     }
-}
-
-fn region<E: Element>(r: R, x: SEXP, start: u64, out: &mut [u8]) -> Result<()> {
-    let n = out.len() / size_of::<E::C>();
-    let place = out.as_mut_ptr().cast::<E::C>();
-    let mut done = 0;
-    while done < n {
-        let (i, left) = (start as R_xlen_t + done as R_xlen_t, (n - done) as R_xlen_t);
-        // SAFETY: a vector of this type, elements within it, and room for as many.
-        let got = call(r, || unsafe { E::region(x, i, left, place.add(done)) })?;
-        if !(1..=left).contains(&got) {
-            return Err(Failure::new(
-                "generator",
-                format!("the vector that was wrapped gave {got} of {left} elements"),
-            ));
-        }
-        done += got as usize;
-    }
-    Ok(())
 }
 
 impl Source for Wrapped {
@@ -227,9 +206,6 @@ impl Source for Wrapped {
     }
 
     fn recipe(&self, r: R, _: Sexp) -> Result<Option<Recipe>> {
-        if !self.has_recipe() {
-            return Ok(None);
-        }
         Ok(Some(Recipe::new(recipe::VECTOR, r.list(1, |_| Ok(Sexp(self.x)))?)))
     }
 }

@@ -132,8 +132,6 @@ entries! {
 
     is_virtual(x) |r: R| r.logical(virtuals::is_virtual(x));
 
-    check_pages() |r: R| virtuals::check_limits(r).map(|_| Sexp::null());
-
     is_altrep(x) |r: R| r.logical(x.is_altrep());
 
     blank(mode, length, attributes, copy_on_write, shared_subset, shared_copy, store) |r: R| {
