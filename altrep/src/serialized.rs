@@ -14,13 +14,16 @@ use crate::sexp::Sexp;
 use crate::sys;
 use crate::{Registration, by_value};
 
+/// The strategy.
+pub(crate) const NAME: &str = "r.serialized";
+
 struct Serialized;
 
 inventory::submit!(Registration(&Serialized));
 
 impl Shareable<Session> for Serialized {
     fn name(&self) -> &'static str {
-        "r.serialized"
+        NAME
     }
 
     fn kinds(&self) -> &'static [u8] {
