@@ -36,7 +36,7 @@ impl Shareable<Session> for Serialized {
 
     fn encode(&self, session: &Session, value: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
         session.refuse_opaque(value)?;
-        if session.put_off_within(value)? {
+        if !session.options.stored && session.put_off_within(value)? {
             return out.node(self.name(), Node { aux: STRUCTURE, ..Node::default() }, &[]);
         }
         if value == Sexp::missing_argument() {

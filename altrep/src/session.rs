@@ -45,8 +45,8 @@ pub struct ShareOptions {
     pub shared_attributes: bool,
     /// Whether what cannot be shared is an error.
     pub must_work: bool,
-    /// Whether parts that are shared already are written again: for another store.
-    pub afresh: bool,
+    /// Whether it goes to a file of its own: all of it, what is shared already too, and what only R can send as R sends it.
+    pub stored: bool,
 }
 
 impl ShareOptions {
@@ -61,13 +61,13 @@ impl ShareOptions {
             min_length: options::min_length(r)?,
             shared_attributes: options::shared_attributes(r)?,
             must_work: options::must_work(r)?,
-            afresh: false,
+            stored: false,
         })
     }
 
     /// For what R's hooks make, where the options have no say: whatever can be shared is.
     pub(crate) fn in_hook(flags: Flags) -> Self {
-        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false, afresh: false }
+        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false, stored: false }
     }
 }
 
@@ -128,7 +128,7 @@ impl Session {
 
     /// Whether what is shared already has to be written again.
     pub(crate) fn writes_afresh(&self) -> bool {
-        self.options.afresh || self.afresh.get()
+        self.options.stored || self.afresh.get()
     }
 
     /// Runs `body`, in which the parts of a container are made: their views belong together.

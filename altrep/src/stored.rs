@@ -1,8 +1,8 @@
 //! Objects in files that stay: `share(x, store = )`, SharedObject(store = ), and opening, checking and removing what they made.
 //!
 //! - A file holds one object. Vectors, and what is made of them, are views of it wherever it is opened; a reference to one is the file's path.
-//! - What only R can send as a whole (environments, functions, pointers, and whatever holds them) is in the file as R's serialization: it is made
-//!   anew each time the file is opened.
+//! - What only R can send (calls, functions of the workspace or of packages) is in the file as R's serialization, each by itself. What holds an
+//!   environment or pointer of its own, which two of its parts may refer to, is in the file as a whole so, and made anew each time the file is opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use cowshed_core::{
 };
 
 use crate::boundary::{Failure, R, Result};
-use crate::element::{Element, is_vector};
+use crate::element::Element;
+use crate::environment::Stops;
 use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
@@ -30,9 +31,7 @@ const ENDING: &str = "cowshed";
 /// # Errors
 /// No room, a file that is there already, no such directory, interrupted, or (under `mustWork`) not shareable.
 pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
-    let options = wish.options(r)?;
-    let min_length = if is_vector(x.kind()) { wish.min_length.unwrap_or(0) } else { options.min_length };
-    let session = Session::new(r, ShareOptions { min_length, ..options });
+    let session = Session::new(r, wish.options(r)?);
     let whole = is_whole(&session, x)?;
     if whole {
         session.refuse_opaque(x)?;
@@ -50,7 +49,7 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
 /// # Errors
 /// As [`share`].
 pub fn save(r: R, x: Sexp, path: &Path) -> Result<()> {
-    let session = Session::new(r, ShareOptions { afresh: true, ..ShareOptions::in_hook(Flags::COPY_ON_WRITE) });
+    let session = Session::new(r, ShareOptions { stored: true, ..ShareOptions::in_hook(Flags::COPY_ON_WRITE) });
     let whole = is_whole(&session, x)?;
     put(&session, x, whole, path).map(drop)
 }
@@ -65,17 +64,19 @@ fn put(session: &Session, x: Sexp, whole: bool, path: &Path) -> Result<Arc<Segme
     })
 }
 
-/// Whether there is something in it that only R can send, so that the whole must be R's.
+/// Whether there is something in it of which there is one, and that more than one part may refer to: then R must write the whole.
 fn is_whole(session: &Session, x: Sexp) -> Result<bool> {
+    let (r, stops) = (session.r, Stops::new());
     let reach = Reach { attributes: Attributes::All, environments: false, language: true, shallow: false };
-    walk::any(session.r, x, reach, |value| {
-        let kinds = [sys::ENVSXP, sys::CLOSXP, sys::PROMSXP, sys::EXTPTRSXP, sys::WEAKREFSXP, sys::BCODESXP];
-        if kinds.contains(&value.kind()) {
-            return Ok(Step::Stop);
-        }
-        // What a package shares its own way is not R's to send.
-        let own = value.is_object() && proxies::is_proxied(session, value)?;
-        Ok(if own { Step::Past } else { Step::Into })
+    walk::any(r, x, reach, |value| {
+        let one = match value.kind() {
+            sys::ENVSXP => !stops.has(r, value)?,
+            sys::CLOSXP => !stops.enclosures(r, value)?.is_empty(),
+            sys::PROMSXP | sys::EXTPTRSXP | sys::WEAKREFSXP => true,
+            // What a package shares its own way is not R's to send.
+            _ => return Ok(if proxies::is_proxied(session, value)? { Step::Past } else { Step::Into }),
+        };
+        Ok(if one { Step::Stop } else { Step::Past })
     })
 }
 
@@ -103,11 +104,11 @@ pub fn blank<E: Element>(r: R, like: Sexp, len: usize, wish: &Wish) -> Result<Se
     Opener::new(&session, registry(), &segment, flags).open(segment.root())
 }
 
-/// The object in a file. `flags`: what is said of copyOnWrite, sharedSubset and sharedCopy; `views`: vectors are views however short they are.
+/// The object in a file, under the flags that are wished.
 ///
 /// # Errors
 /// No such file, none of ours, a strategy that this process lacks, or copyOnWrite = FALSE for what nobody changes.
-pub fn open(r: R, path: &Path, wish: &Wish, views: bool) -> Result<Sexp> {
+pub fn open(r: R, path: &Path, wish: &Wish) -> Result<Sexp> {
     let segment = open_stored(path)?;
     let options = wish.options(r)?;
     let mut flags = options.flags;
@@ -120,8 +121,7 @@ pub fn open(r: R, path: &Path, wish: &Wish, views: bool) -> Result<Sexp> {
         )));
     }
     flags.set(Flags::COPY_ON_WRITE, wish.flags[0].unwrap_or(!through));
-    let min_length = if views { 0 } else { options.min_length };
-    let session = Session::new(r, ShareOptions { flags, min_length, ..options });
+    let session = Session::new(r, ShareOptions { flags, ..options });
     Opener::new(&session, registry(), &segment, flags).open(segment.root())
 }
 

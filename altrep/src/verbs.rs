@@ -62,7 +62,7 @@ impl Wish {
             min_length: self.min_length.unwrap_or(usual.min_length),
             shared_attributes: self.shared_attributes.unwrap_or(usual.shared_attributes),
             must_work: self.must_work.unwrap_or(usual.must_work),
-            afresh: !self.store.is_null(),
+            stored: !self.store.is_null(),
         })
     }
 }

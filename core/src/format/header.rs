@@ -166,9 +166,9 @@ impl Header {
             return corrupt("its node table does not end where the file ends");
         }
         let sums = header.checksums;
-        let before_table = |len: u64| sums.offset.checked_add(len).is_some_and(|end| end <= header.table_offset);
-        if sums.offset != 0 && (sums.offset < DATA_AT || sums.offset % ALIGN != 0 || !before_table(sums.len())) {
-            return corrupt("its checksums do not lie before its node table");
+        let end = sums.offset.checked_add(sums.len()).and_then(|end| end.checked_next_multiple_of(ALIGN));
+        if sums.offset != 0 && (sums.offset < DATA_AT || sums.offset % ALIGN != 0 || end != Some(header.table_offset)) {
+            return corrupt("its checksums do not end where its node table begins");
         }
         if header.root >= header.node_count {
             return corrupt("its root is not one of its nodes");

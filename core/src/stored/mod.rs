@@ -22,7 +22,7 @@ mod error;
 mod verify;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub use writer::StoredWriter;
 
 use crate::lock::Lock;
 use crate::segment::{Backing, Home, Unread, read, read_header};
-use crate::{CreateError, Mode, NodeId, Segment, Table, sys};
+use crate::{CreateError, Mode, NodeId, Segment, SegmentId, Table, sys};
 
 /// Where one segment is to be stored: a path that is free, in a directory that exists.
 #[derive(Debug, Clone)]
@@ -67,9 +67,13 @@ impl Backing for Stored {
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
-    /// Device and inode: what the path meant then.
-    file: (u64, u64),
+    /// What the path meant then.
+    file: Inode,
+    id: SegmentId,
 }
+
+/// Device and number. A number may be given again, unless a mapping keeps the file.
+type Inode = (u64, u64);
 
 impl Place {
     /// Its path: absolute, and without symbolic links.
@@ -79,23 +83,24 @@ impl Place {
 
     /// Whether the path still means the same file.
     pub fn is_there(&self) -> bool {
-        std::fs::metadata(&self.path).is_ok_and(|found| which(&found) == self.file)
+        self.open().is_some()
     }
 
     /// The file, if it is still there.
     pub(crate) fn open(&self) -> Option<File> {
         let file = sys::open(&self.path, false).ok()?;
-        file.metadata().is_ok_and(|found| which(&found) == self.file).then_some(file)
+        let same = file.metadata().is_ok_and(|found| which(&found) == self.file);
+        (same && read_header(&file, Some(self.id)).is_ok()).then_some(file)
     }
 }
 
-fn which(file: &std::fs::Metadata) -> (u64, u64) {
+fn which(file: &std::fs::Metadata) -> Inode {
     use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
 }
 
 /// What this process has open: a file is mapped once.
-static OPEN: Lock<Option<HashMap<(u64, u64), Weak<Segment>>>> = Lock::new(None);
+static OPEN: Lock<BTreeMap<Inode, Weak<Segment>>> = Lock::new(BTreeMap::new());
 
 /// Opens a stored segment.
 ///
@@ -105,22 +110,20 @@ pub fn open_stored(path: &Path) -> Result<Arc<Segment>, StoredError> {
     let failed = |what| move |source| StoredError::failed(path, what, source);
     let path = &std::fs::canonicalize(path).map_err(failed("finding it"))?;
     let file = regular(path, false)?;
-    let place = Place { path: path.clone(), file: which(&file.metadata().map_err(failed("reading it"))?) };
+    let inode = which(&file.metadata().map_err(failed("reading it"))?);
     let unread = |e| StoredError::unread(path, e);
     let (header, _) = read_header(&file, None).map_err(unread)?;
-    let known = OPEN.lock().get_or_insert_default().get(&place.file).and_then(Weak::upgrade);
-    // An inode may be given again: a small segment is no mapping that would keep it.
+    let known = OPEN.lock().get(&inode).and_then(Weak::upgrade);
     if let Some(segment) = known.filter(|segment| segment.id() == header.id && !segment.is_lost()) {
         return Ok(segment);
     }
     let file = if header.mode == Mode::WriteThrough { regular(path, true)? } else { file };
     let (header, table, bytes) = read(&file, Some(header.id)).map_err(unread)?;
-    let key = place.file;
+    let place = Place { path: path.clone(), file: inode, id: header.id };
     let segment = Arc::new(Segment::new(header, table, bytes, Home::Stored(place)));
     let mut open = OPEN.lock();
-    let open = open.get_or_insert_default();
     open.retain(|_, segment| segment.strong_count() > 0);
-    open.insert(key, Arc::downgrade(&segment));
+    open.insert(inode, Arc::downgrade(&segment));
     Ok(segment)
 }
 

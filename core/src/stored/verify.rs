@@ -34,9 +34,11 @@ pub fn verify_stored<E: From<StoredError>>(
         return Ok(Verified::Structure);
     }
     let failed = |source| StoredError::failed(path, "reading it", source);
-    let mut expected = vec![0; sums.len() as usize];
+    // And zeros, up to the node table.
+    let mut expected = vec![0; (header.table_offset - sums.offset) as usize];
     file.read_exact_at(&mut expected, sums.offset).map_err(failed)?;
-    if crc32fast::hash(&expected) != sums.crc {
+    let padding = expected.split_off(sums.len() as usize);
+    if crc32fast::hash(&expected) != sums.crc || padding.iter().any(|byte| *byte != 0) {
         let source = FormatError::Corrupt("the checksum of its checksums does not fit");
         return Err(StoredError::Format { path: path.to_owned(), source }.into());
     }

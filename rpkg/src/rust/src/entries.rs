@@ -68,7 +68,7 @@ entries! {
 
     open_stored(path, copy_on_write, shared_subset, shared_copy) |r: R| {
         let path = stored::path(r, "path", path)?;
-        stored::open(r, &path, &Wish::of_flags(flags(r, copy_on_write, shared_subset, shared_copy)?), true)
+        stored::open(r, &path, &Wish::of_flags(flags(r, copy_on_write, shared_subset, shared_copy)?))
     };
 
     stored_files(x) |r: R| {
@@ -84,7 +84,7 @@ entries! {
 
     read_segment(path) |r: R| {
         let wish = Wish::of_flags([Some(true), None, None]);
-        stored::open(r, &stored::path(r, "path", path)?, &wish, false)
+        stored::open(r, &stored::path(r, "path", path)?, &wish)
     };
 
     unshare(x) |r: R| verbs::unshare(r, x);
