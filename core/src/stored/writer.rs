@@ -1,6 +1,7 @@
 //! Writing a stored segment: in order, with checksums on the way, and to the disk before it is named.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::format::{ALIGN, CONTROL_AT, DATA_AT, LARGE, align_up};
@@ -31,11 +32,7 @@ impl StoredWriter {
         if path.symlink_metadata().is_ok() {
             return Err(CreateError::Exists { path: path.to_owned() });
         }
-        let file = Unnamed::create_by_umask(&dir).map_err(|source| CreateError::Unwritable {
-            path: path.to_owned(),
-            what: "making it",
-            source,
-        })?;
+        let file = Unnamed::create_by_umask(&dir).map_err(|e| failed(path, "making it", e, 0))?;
         let (id, path) = (SegmentId::random(), path.to_owned());
         let tail = Vec::with_capacity(2 * GATHERED);
         let sums = (mode == Mode::Frozen).then(Sums::default);
@@ -64,15 +61,8 @@ impl StoredWriter {
         sys::write_at(self.file.file(), bytes, at).map_err(|e| self.failed("writing it", e, bytes.len() as u64))
     }
 
-    fn failed(&self, what: &'static str, source: std::io::Error, asked: u64) -> CreateError {
-        let path = self.path.clone();
-        if sys::is_too_large(&source) {
-            return CreateError::FileSize { path: self.dir.clone(), asked };
-        }
-        if sys::is_full(&source) {
-            return CreateError::NoSpace { path, asked, free: sys::free_bytes(&self.dir).unwrap_or(0) };
-        }
-        CreateError::Unwritable { path, what, source }
+    fn failed(&self, what: &'static str, source: io::Error, asked: u64) -> CreateError {
+        failed(&self.path, what, source, asked)
     }
 
     /// Adds checksums, node table and header, and names the file. Its id and length.
@@ -110,14 +100,25 @@ impl StoredWriter {
     fn name(self) -> Result<(), CreateError> {
         let StoredWriter { path, dir, file, .. } = self;
         let file: File = file.link_new(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::AlreadyExists => CreateError::Exists { path: path.clone() },
-            _ => CreateError::Unwritable { path: path.clone(), what: "naming it", source },
+            io::ErrorKind::AlreadyExists => CreateError::Exists { path: path.clone() },
+            _ => failed(&path, "naming it", source, 0),
         })?;
         sys::unlock(&file);
         // Not every file system can; the file itself is safe.
         let _ = File::open(&dir).and_then(|dir| dir.sync_all());
         Ok(())
     }
+}
+
+fn failed(path: &Path, what: &'static str, source: io::Error, asked: u64) -> CreateError {
+    let (path, dir) = (path.to_owned(), path.parent().unwrap_or(path));
+    if sys::is_too_large(&source) {
+        return CreateError::FileSize { path: dir.to_owned(), asked };
+    }
+    if sys::is_full(&source) {
+        return CreateError::NoSpace { asked, free: sys::free_bytes(dir).unwrap_or(0), path };
+    }
+    CreateError::Unwritable { path, what, source }
 }
 
 impl Sink for StoredWriter {
