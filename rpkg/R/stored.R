@@ -16,7 +16,7 @@
 #'
 #' Vectors, and what is made of them (lists, data frames, S4 objects), are opened lazily. What holds an environment, a function (formulas hold one, so many
 #' fitted models do) or a pointer is stored whole, as R's serialization: such a file is read when it is opened, and `share()` gives such an
-#' object back as it is.
+#' object back as it is. A \link[=virtual]{virtual vector} is stored as what makes its elements, which the process that opens it must have, too.
 #'
 #' `verifySharedFile()` reads the file and compares it with its checksums; opening checks only what says where things are.
 #'

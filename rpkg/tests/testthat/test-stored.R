@@ -211,6 +211,33 @@ test_that("SharedObject(store = ) is filled piece by piece, by several processes
   })
 })
 
+test_that("a virtual vector is stored as what makes its elements", {
+  dir <- local_dir()
+  x <- share(virtualSequence(length = 1e15), store = file.path(dir, "x.cowshed"))
+  expect_lt(file.size(file.path(dir, "x.cowshed")), 1e4)
+  y <- openSharedFile(file.path(dir, "x.cowshed"))
+  expect_true(is.virtual(y))
+  expect_identical(y[c(1, 1e15)], c(1, 1e15))
+})
+
+test_that("it is registered under a name, and applied over in workers, as its file", {
+  skip_on_os("windows")
+  with_new_store({
+    dir <- local_dir()
+    on.exit(memStopCluster(), add = TRUE)
+    x <- share(matrix(as.double(1:2e5), 1000), store = dir)
+    registerVariables("stored", list(X = x))
+    expect_identical(sharedFile(retrieveViews("stored", "X")$X), sharedFile(x))
+    releaseViews("stored", "X")
+    releaseVariables("stored", "X")
+    files <- memApply(x, 2, function(v) sum(v), MAX.CORES = 2)
+    expect_equal(unlist(files), colSums(x))
+    lost <- share(as.double(1:2e5), store = file.path(dir, "lost.cowshed"))
+    file.remove(sharedFile(lost))
+    expect_error(registerVariables("stored", list(X = lost)), class = "cowshed_error_gone")
+  })
+})
+
 test_that("an object that was shared write-through is stored so", {
   dir <- local_dir()
   x <- share(list(a = c(1, 2, 3), b = 1:1e4), copyOnWrite = FALSE, store = file.path(dir, "x.cowshed"))
