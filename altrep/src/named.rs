@@ -58,8 +58,9 @@ pub fn settle(r: R, x: Sexp) -> Result<()> {
             };
             if !there {
                 let id = span.segment.id();
-                let why =
-                    format!("segment {id} was freed, or its file removed, so that nobody else could find it; unshare() the object first");
+                let why = format!(
+                    "segment {id} was freed, or its file removed, so that nobody else could find it; unshare() the object first"
+                );
                 return Err(Failure::new("gone", why));
             }
         }
