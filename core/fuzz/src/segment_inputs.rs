@@ -34,7 +34,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 /// With checksums, as a stored one.
 fn stored(payload: &[u8]) -> Vec<u8> {
     let sum = crc32(payload).to_le_bytes();
-    let mut file = build(&[&payload[..], &sum, &[0; 60]].concat(), &[numbers(1216, 8)], &[], &NAMES, 0);
+    let mut file = build(&[payload, &sum, &[0; 60]].concat(), &[numbers(1216, 8)], &[], &NAMES, 0);
     put32(&mut file, CHECKSUMS_CRC, crc32(&sum));
     put64(&mut file, CHECKSUMS, 1280);
     reseal(&mut file);
