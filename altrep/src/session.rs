@@ -28,6 +28,8 @@ pub struct Session {
     keeper: Cell<Option<Keeper>>,
     /// Whether what is shared already is written again, because what holds it will open it from its node.
     afresh: Cell<bool>,
+    /// Whether what is written makes a virtual vector: nothing in it is to become longer than it is.
+    recipe: Cell<bool>,
     /// If environments are shared too: those that were met.
     environments: Option<InPlace>,
     /// Proxies of objects whose class packages share.
@@ -81,6 +83,7 @@ impl Session {
             strings: Cell::new(false),
             keeper: Cell::new(None),
             afresh: Cell::new(false),
+            recipe: Cell::new(false),
             environments: None,
             proxies: proxies::Memo::default(),
         }
@@ -99,7 +102,7 @@ impl Session {
     /// Whether what is met now has to be shareable.
     pub(crate) fn must_work(&self) -> bool {
         let lenient = self.environments.as_ref().is_some_and(InPlace::is_lenient);
-        self.options.must_work && self.attributes.get() == 0 && !lenient
+        self.options.must_work && self.attributes.get() == 0 && !self.recipe.get() && !lenient
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.
@@ -124,6 +127,19 @@ impl Session {
         let value = body();
         self.afresh.set(before);
         value
+    }
+
+    /// Runs `body`, which writes what makes a virtual vector.
+    pub(crate) fn in_recipe<T>(&self, body: impl FnOnce() -> T) -> T {
+        let before = self.recipe.replace(true);
+        let value = body();
+        self.recipe.set(before);
+        value
+    }
+
+    /// Whether this does.
+    pub(crate) fn is_in_recipe(&self) -> bool {
+        self.recipe.get()
     }
 
     /// Whether what is shared already has to be written again.
