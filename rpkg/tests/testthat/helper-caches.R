@@ -74,3 +74,15 @@ expect_same_objects <- function(found, expected) {
   expect_identical(sort(names(found)), sort(as.character(names(expected))))
   for (name in names(expected)) expect_true(same(found[[name]], expected[[name]]), info = name)
 }
+
+# Runs code with the savers of saves/ in an R of its own, which forks them: it has cowshed loaded and holds nothing.
+saves_in <- function(code, ..., timeout = 100) {
+  parts <- normalizePath(file.path(test_path("saves"), c("processes.R", "model.R", "saver.R", "rounds.R", "calls.R", "crowd.R")))
+  got <- eval(substitute(run_r({
+    for (part in parts) source(part)
+    library(cowshed)
+    code
+  }, parts = parts, timeout = timeout, ...), list(code = substitute(code))))
+  expect_ended_well(got)
+  got$answer
+}

@@ -41,21 +41,26 @@ save_traced <- function(plan) {
   cowshed::mlazy(what = object_names[[10L]], envir = e, save.now = FALSE)
   set("a", e, object_names[[1L]])
   in_log <- function(name) file.path(plan$dir, name)
+  path <- announce("a")
+  mark(in_log("tried"))
   mark(in_log("ready"))
   wait_until(function() file.exists(in_log("go")))
-  first <- tryCatch({ save_one("a"); "saved" }, error = function(e) {
-    if (!inherits(e, "cowshed_error")) stop("an error without a class: ", conditionMessage(e))
-    paste0(class(e)[[1L]], ": ", conditionMessage(e))
-  })
-  cat(first, file = in_log("first"))
-  if (first == "saved") return(mark(in_log("over")))
-  mark(in_log("failed"))
+  first <- tryCatch({ cowshed::Save.pos(e); "saved" }, error = identity)
+  # Told by a call that is not among those that may fail, and the rest once none does.
+  Sys.chmod(in_log("tried"), "0700")
+  wait_until(function() file.exists(in_log("untraced")))
+  if (identical(first, "saved")) {
+    mark(paste0(path, ".done"))
+    return(mark(in_log("over")))
+  }
+  cat(class(first)[[1L]], ": ", conditionMessage(first), sep = "", file = in_log("failed"))
+  if (!inherits(first, "cowshed_error")) stop("an error without a class: ", conditionMessage(first))
   wait_until(function() file.exists(in_log("again")))
   # All that it had is there, and is saved now that nothing fails.
   steps$read("a", e)
   cowshed::Save.pos(e)
   steps$read("a", e)
-  mark(file.path(plan$dir, paste0("a-", saver$number, ".done")))
+  mark(paste0(path, ".done"))
   mark(in_log("over"))
 }
 
@@ -63,9 +68,7 @@ save_traced <- function(plan) {
 count_calls <- function(run) {
   traced_round(run, "", function(log) {
     trace <- readLines(file.path(run$dir, "trace"))
-    # Those after the Save are what it tells us.
-    end <- grep("/(a-[0-9]+[.]done|first)\"", trace)
-    table(factor(sub("^[0-9]+ +([a-z0-9]+)[(].*$", "\\1", trace[seq_len(min(end, length(trace)))]), saving_calls))
+    table(factor(sub("^[0-9]+ +([a-z0-9]+)[(].*$", "\\1", trace), saving_calls))
   })
 }
 
@@ -94,16 +97,21 @@ traced_round <- function(run, injected, use = function(log) NULL) {
   Sys.sleep(0.01)
   mark(file.path(log, "go"))
   there <- function(name) file.exists(file.path(log, name))
-  # Tracing ends with whoever is traced, or at the error.
-  wait_until(function() there("over") || there("failed") || !is_alive(pid))
+  tried <- function() file.info(file.path(log, "tried"))$mode == as.octmode("0700")
+  wait_until(function() tried() || !is_alive(pid))
   killed <- !is_alive(pid)
-  if (there("failed")) {
+  if (!killed) {
     end_strace(pid)
-    add(run, paste0("error ", sub(":.*", "", readLines(file.path(log, "first"), warn = FALSE)[[1L]])))
+    mark(file.path(log, "untraced"))
+    wait_until(function() there("over") || there("failed") || !is_alive(pid))
+  }
+  if (there("failed")) {
+    said <- paste(readLines(file.path(log, "failed"), warn = FALSE), collapse = " ")
+    add(run, paste0("error ", sub(":.*", "", said)))
     check_failed(run, log, injected)
     mark(file.path(log, "again"))
     wait_until(function() there("over") || !is_alive(pid))
-    if (!there("over")) wrong(run, injected, ": no second Save after ", paste(readLines(file.path(log, "first"), warn = FALSE), collapse = " "))
+    if (!there("over")) wrong(run, injected, ": no second Save after ", said)
   }
   if (!wait_until(function() !is_alive(pid), 10)) kill_hard(pid)
   add(run, if (killed) "killed at a call" else if (there("failed")) "failed at a call" else "went on")

@@ -28,11 +28,16 @@ begin_saver <- function(plan) {
 }
 
 save_one <- function(name) {
+  path <- announce(name)
+  cowshed::Save.pos(saver$caches[[name]])
+  mark(paste0(path, ".done"))
+}
+
+announce <- function(name) {
   saver$number <- saver$number + 1L
   path <- file.path(saver$plan$dir, paste0(name, "-", saver$number))
   put_object(list(state = saver$states[[name]], generation = saver$generation), path)
-  cowshed::Save.pos(saver$caches[[name]])
-  mark(paste0(path, ".done"))
+  path
 }
 
 one_step <- function() {
