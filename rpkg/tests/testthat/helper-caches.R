@@ -40,10 +40,10 @@ loaded <- function(...) {
   contents_of(n)
 }
 
-# The names of all files, `.RData` and those of mlazy/, but the ledgers and the lock.
+# The names of all files but the ledgers and the lock.
 cache_files <- function(dir) {
   files <- list.files(dir, all.files = TRUE, no.. = TRUE, recursive = TRUE)
-  sort(files[!grepl("^mlazy/[.](lock|session-)", files)])
+  sort(files[!grepl("(^|/)[.](lock|session-)", files)])
 }
 
 # What a cache is for R without cowshed: `ordinary` objects, `numbers` of the cached ones, and what the file of each holds.
