@@ -25,7 +25,7 @@ step <- function(package, what, dir, code, options = list()) {
     e <- as.environment(2)
     same <- function(a, b) identical(a, b, num.eq = FALSE, single.NA = FALSE)
     found <- sort(ls(e, all.names = TRUE))
-    if (!identical(found, sort(names(expected)))) stop("there are ", toString(found), " and not ", toString(sort(names(expected))))
+    if (!identical(found, sort(as.character(names(expected))))) stop("there are ", toString(found), " and not ", toString(sort(names(expected))))
     for (name in found) if (!same(e[[name]], expected[[name]])) stop(name, " is ", paste(utils::head(deparse(e[[name]]), 3), collapse = " "))
     .(substitute(code))
     Save.pos(2)
