@@ -86,3 +86,7 @@ saves_in <- function(code, ..., timeout = 100) {
   expect_ended_well(got)
   got$answer
 }
+
+expect_no_problems <- function(problems, info = NULL) {
+  expect_true(length(problems) == 0L, info = paste(c(info, utils::head(problems, 10)), collapse = "\n"))
+}

@@ -72,6 +72,28 @@ count_calls <- function(run) {
   })
 }
 
+# What a Save does to the files of its cache, in order: `did` is sync, name (a file gets the name `path`), or remove. A link that is synced under another name of its
+# file is told by `from`.
+order_of_calls <- function(run) {
+  traced_round(run, "", function(log) {
+    trace <- readLines(file.path(run$dir, "trace"))
+    calls <- sub("^[0-9]+ +", "", trace[!grepl("= -1 ", trace)])
+    quoted <- lapply(regmatches(calls, gregexpr('"[^"]*"', calls)), function(found) gsub('"', "", found))
+    at <- function(k) vapply(quoted, function(paths) if (length(paths) >= k) paths[[k]] else NA_character_, "")
+    last <- vapply(quoted, function(paths) if (length(paths) > 0L) paths[[length(paths)]] else NA_character_, "")
+    synced <- grepl("^f(data)?sync[(]", calls)
+    named <- grepl("^(rename|link)", calls)
+    removed <- grepl("^unlink", calls)
+    what <- data.frame(did = ifelse(synced, "sync", ifelse(named, "name", "remove")), path = last, from = at(1L))
+    what$path[synced] <- sub("^[a-z]+[(][0-9]+<(.*)>[)].*$", "\\1", calls[synced])
+    what <- what[synced | named | removed, ]
+    # Names that are relative to a directory's descriptor.
+    what$path <- basename(what$path)
+    what$from <- basename(what$from)
+    what
+  })
+}
+
 # `injected` is strace's: "rename:signal=KILL:when=1", "write:error=ENOSPC:when=3+".
 traced_round <- function(run, injected, use = function(log) NULL) {
   for (cache in names(run$caches)) {
@@ -87,7 +109,7 @@ traced_round <- function(run, injected, use = function(log) NULL) {
   trace <- file.path(run$dir, "trace")
   unlink(trace)
   calls <- paste0("trace=", paste0("?", saving_calls, collapse = ","))
-  words <- c("-f", "-o", trace, "-e", shQuote(calls), if (nzchar(injected)) c("-e", paste0("inject=", injected)), "-p", pid)
+  words <- c("-f", "-y", "-o", trace, "-e", shQuote(calls), if (nzchar(injected)) c("-e", paste0("inject=", injected)), "-p", pid)
   system2("strace", words, wait = FALSE, stdout = FALSE, stderr = FALSE)
   if (!wait_until(function() traced(pid), 10)) {
     wrong(run, injected, ": strace does not attach")

@@ -30,7 +30,7 @@ crowd <- function(dir, log, sessions, seconds, format = "rda") {
   )
 }
 
-watched <- function(log, who, code) {
+in_crowd <- function(log, who, code) {
   in_log <- function(what) file.path(log, paste0(what, "-", who))
   tryCatch(
     withCallingHandlers(code, warning = function(w) {
@@ -42,7 +42,7 @@ watched <- function(log, who, code) {
   )
 }
 
-one_session <- function(dir, log, who, ends) watched(log, who, {
+one_session <- function(dir, log, who, ends) in_crowd(log, who, {
   set.seed(who)
   n <- 0L
   open <- function() {
@@ -70,7 +70,7 @@ one_session <- function(dir, log, who, ends) watched(log, who, {
 })
 
 # What was there when it was opened is read, however late.
-one_reader <- function(dir, log, ends) watched(log, "reader", {
+one_reader <- function(dir, log, ends) in_crowd(log, "reader", {
   set.seed(99)
   n <- 0L
   while (proc.time()[[3]] < ends) {

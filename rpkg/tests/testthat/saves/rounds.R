@@ -29,7 +29,7 @@ add <- function(run, what, n = 1L) {
 }
 
 plan_of <- function(run, log) {
-  list(dir = log, caches = run$caches, first = run$number + 1L, generation = run$generation, seed = run$seed * 10000L + run$number, format = run$format)
+  list(dir = log, caches = run$caches, first = run$number + 1L, generation = run$generation, seed = (run$seed * 10000 + run$number) %% 2147483647, format = run$format)
 }
 
 new_log <- function(run) {
@@ -40,15 +40,21 @@ new_log <- function(run) {
 }
 
 # A saver that says what it died of, if it was not SIGKILL.
-start_saver <- function(run, plan, how = save_for_ever) fork({
+start_saver <- function(run, plan, how = save_for_ever) {
+  force(plan)
+  fork(watched(plan$dir, how(plan)))
+}
+
+watched <- function(log, code) {
+  say <- function(...) cat(..., "\n", sep = "", file = file.path(log, "wrong"), append = TRUE)
   tryCatch(
-    withCallingHandlers(how(plan), warning = function(w) {
-      cat("warning: ", conditionMessage(w), "\n", sep = "", file = file.path(plan$dir, "wrong"), append = TRUE)
+    withCallingHandlers(code, warning = function(w) {
+      say("warning: ", conditionMessage(w))
       invokeRestart("muffleWarning")
     }),
-    error = function(e) cat(class(e)[[1L]], ": ", conditionMessage(e), "\n", sep = "", file = file.path(plan$dir, "wrong"), append = TRUE)
+    error = function(e) say(class(e)[[1L]], ": ", conditionMessage(e))
   )
-})
+}
 
 # One kill at a random moment. Half of them come when a Save has just begun.
 kill_round <- function(run, patience) {
