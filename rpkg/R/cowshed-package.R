@@ -15,7 +15,7 @@
   tryCatch(.Call(cs_sweep), cowshed_error = function(e) NULL)
   remember_workspace()
   # The session's ledgers in caches: whoever finds them later would see that nobody has their locks.
-  reg.finalizer(at_start, function(e) .Call(cs_cache_close), onexit = TRUE)
+  reg.finalizer(at_start, function(e) tryCatch(.Call(cs_cache_close), error = function(e) NULL), onexit = TRUE)
 }
 
 .onAttach <- function(libname, pkgname) {

@@ -29,7 +29,7 @@ new_cell <- function(name, home, dir, number = 0, file = "", format = "rda") {
   cell
 }
 
-put_value <- function(cell, value) {
+set_value <- function(cell, value) {
   assign("value", value, envir = cell)
   cell$loaded <- TRUE
   cell$unseen <- NA
@@ -43,7 +43,7 @@ drop_value <- function(cell) {
 # The object, also when it is not to stay in memory.
 value_of <- function(cell) if (cell$loaded) .subset2(cell, "value") else read_object(file_of(cell), cell$name)
 
-fetch <- function(cell) put_value(cell, read_object(file_of(cell), cell$name))
+fetch <- function(cell) set_value(cell, read_object(file_of(cell), cell$name))
 
 # Where its file is now.
 file_of <- function(cell) {
@@ -66,7 +66,7 @@ store <- function(cell, value) {
   info <- info_of(value)
   # It is marked first: after an interrupt, too much is written and not too little.
   mark_changed(cell, info)
-  put_value(cell, value)
+  set_value(cell, value)
 }
 
 mark_changed <- function(cell, info = NULL) {
@@ -212,15 +212,15 @@ path_of <- function(env, remedy = "attr(envir, \"path\") <- \"<directory>\"") {
   if (!is_path(path)) {
     refuse(paste0("the environment has no path attribute: it is no cache as attach.mlazy() makes one; give it a directory with ", remedy))
   }
-  if (!is_absolute(path)) attr(env, "path") <- path <- absolute(path)
-  absolute(as.vector(path))
+  if (!is_absolute(path)) attr(env, "path") <- path <- absolute_path(path)
+  absolute_path(as.vector(path))
 }
 
 is_path <- function(path) is.character(path) && length(path) == 1L && !is.na(path) && nzchar(path)
 
 is_absolute <- function(path) grepl("^(/|[A-Za-z]:)", path)
 
-absolute <- function(path, base = getwd()) {
+absolute_path <- function(path, base = getwd()) {
   path <- path.expand(path)
   if (!is_absolute(path)) path <- file.path(base, path)
   if (nchar(path) > 1L) sub("/+$", "", path) else path

@@ -25,7 +25,7 @@ mupdate.mcache.index.if.opt <- function(mcache = attr(env, "mcache"), objpath = 
   if (is.null(mcache) || !check_flag("mlazy.index", mlazy.index)) return(invisible(NULL))
   if (!is.numeric(mcache)) refuse("`mcache` must be numbers with names, as attr(env, \"mcache\") is")
   if (!is_path(objpath)) refuse("`objpath` must be one string")
-  write_index(names(mcache), abs(as.numeric(mcache)), paste0(absolute(objpath), ".ind"))
+  write_index(names(mcache), abs(as.numeric(mcache)), paste0(absolute_path(objpath), ".ind"))
 }
 
 # By rename: whoever reads it finds it whole.

@@ -38,7 +38,7 @@
 attach.mlazy <- function(dir, pos = 2, name) {
   if (!is_path(dir)) refuse("`dir` must be the name of one directory")
   if (!is.numeric(pos) || length(pos) != 1L || is.na(pos) || pos < 2) refuse("`pos` must be a position on the search path, 2 or more")
-  dir <- absolute(dir, workspace_path())
+  dir <- absolute_path(dir, workspace_path())
   if (missing(name)) name <- paste0("data:", workspace_name(), ":", basename(dir))
   if (!is.character(name) || length(name) != 1L || is.na(name)) refuse("`name` must be one string")
   make_directory(dir)
@@ -55,11 +55,11 @@ attach.mlazy <- function(dir, pos = 2, name) {
 #' @export
 load.refdb <- function(file = file.path(fpath, ".RData"), envir = .GlobalEnv, fpath = attr(envir, "path")) {
   envir <- environment_of(envir)
-  if (missing(fpath) && is.null(attr(envir, "path")) && !missing(file) && is_path(file)) fpath <- dirname(absolute(file))
+  if (missing(fpath) && is.null(attr(envir, "path")) && !missing(file) && is_path(file)) fpath <- dirname(absolute_path(file))
   if (!is_path(fpath)) refuse("`fpath` must be the directory of the cached objects; `envir` has none, as attr(envir, \"path\")")
   if (!is_path(file)) refuse("`file` must be the name of one file")
-  dir <- absolute(fpath)
-  file <- absolute(file)
+  dir <- absolute_path(fpath)
+  file <- absolute_path(file)
   if (!file.exists(file)) return(invisible(NULL))
   .Call(cs_cache_will_read, dir, subdir())
   read <- FALSE
@@ -71,14 +71,14 @@ load.refdb <- function(file = file.path(fpath, ".RData"), envir = .GlobalEnv, fp
   if (is.null(attr(envir, "path"))) attr(envir, "path") <- dir
   suspendInterrupts({
     for (name in setdiff(ls(image$objects, all.names = TRUE), image$key)) {
-      value <- .subset2(image$objects, name)
-      assign(name, value, envir = envir)
+      assign(name, .subset2(image$objects, name), envir = envir)
     }
     found <- find_files(image$mcache, dir)
     add_stubs(found, envir, dir)
     .Call(cs_cache_has_read, dir, subdir(), digits(found$number), if (is_own) before)
     read <- TRUE
-    record_of(envir)$known[[file]] <- before
+    record <- record_of(envir)
+    record$known[[file]] <- before
   })
   warn_missing(found)
   update_index(envir)
@@ -90,7 +90,7 @@ load.refdb <- function(file = file.path(fpath, ".RData"), envir = .GlobalEnv, fp
 setup.mcache <- function(envir, fpath = attr(envir, "path"), refs) {
   envir <- environment_of(envir)
   if (!is_path(fpath)) refuse("`fpath` must be the directory of the cached objects; `envir` has none, as attr(envir, \"path\")")
-  dir <- absolute(fpath)
+  dir <- absolute_path(fpath)
   if (missing(refs)) {
     key <- key_in(envir)
     if (is.null(key)) return(invisible(NULL))
@@ -144,6 +144,7 @@ check_mcache <- function(mcache) {
   info <- as.list(attr(mcache, "info"))
   names <- names(mcache)
   if (is.null(names)) names <- character(length(mcache))
+  if (is.null(names(info)) && length(info) == length(names)) names(info) <- names
   numbers <- abs(as.numeric(mcache))
   good <- !is.na(numbers) & numbers >= 1 & numbers == floor(numbers) & numbers < 2^53 & !is.na(names) & nzchar(names) & !duplicated(names)
   if (!all(good)) {
@@ -193,7 +194,7 @@ warn_missing <- function(found) {
 
 workspace_path <- function() {
   path <- attr(.GlobalEnv, "path")
-  if (is_path(path)) absolute(as.vector(path)) else getwd()
+  if (is_path(path)) absolute_path(as.vector(path)) else getwd()
 }
 
 workspace_name <- function() {

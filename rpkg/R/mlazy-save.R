@@ -61,7 +61,7 @@ asked_path <- function(env) {
   if (is.null(attr(env, "path")) && interactive()) {
     cat("No obvious place to save it. What is the directory? ")
     path <- readline()
-    if (nzchar(path)) return(absolute(path))
+    if (nzchar(path)) return(absolute_path(path))
   }
   path_of(env, "attr(pos, \"path\") <- \"<directory>\", or say `path`")
 }
@@ -69,7 +69,7 @@ asked_path <- function(env) {
 # A directory, or a file in one.
 target_of <- function(path) {
   if (!is.character(path) || length(path) != 1L || is.na(path) || !nzchar(path)) refuse("`path` must be one directory or file")
-  path <- absolute(path)
+  path <- absolute_path(path)
   is_file <- !dir.exists(path) && (file.exists(path) || grepl("[.](rdata|rda)$", path, ignore.case = TRUE))
   if (is_file) list(dir = dirname(path), file = basename(path)) else list(dir = path, file = ".RData")
 }
@@ -84,7 +84,7 @@ save_cache <- function(env, dir, file, ascii, at_home) {
   image <- file.path(dir, file)
   new <- ""
   numbers <- numeric()
-  on.exit(give_up(dir, numbers, new))
+  on.exit(undo_save(dir, numbers, new))
   suspendInterrupts({
     todo <- cells[must_write(cells, env, dir)]
     changed <- stats::setNames(needs_writing(todo, env), names(todo))
@@ -112,6 +112,11 @@ save_cache <- function(env, dir, file, ascii, at_home) {
       record$known[[image]] <- done[[1L]]
     }
   })
+  # Held for environments that are no more, if R has not noticed yet.
+  if (done[[4L]] > 0) {
+    gc()
+    .Call(cs_cache_tidy, dir, subdir(), digits(refers))
+  }
   if (done[[3L]]) {
     warn_cache("saved_elsewhere", paste0(
       "'", image, "' was saved by another session since this one loaded or saved it; what that saved is replaced by what this one has"
@@ -122,7 +127,7 @@ save_cache <- function(env, dir, file, ascii, at_home) {
 }
 
 # Where anything failed: nothing of it was saved.
-give_up <- function(dir, numbers, new) {
+undo_save <- function(dir, numbers, new) {
   if (nzchar(new)) .Call(cs_cache_give_up_image, new)
   if (length(numbers) > 0L) try(.Call(cs_cache_retire, dir, subdir(), digits(numbers), FALSE), silent = TRUE)
 }

@@ -237,7 +237,7 @@ add_cells <- function(sources, env, dir, now, format) {
   names <- names(sources)
   cells <- lapply(stats::setNames(names, names), function(name) {
     cell <- new_cell(name, env, dir, format = format)
-    put_value(cell, sources[[name]][[name]])
+    set_value(cell, sources[[name]][[name]])
     cell
   })
   about <- unname(lapply(cells, function(cell) info_of(.subset2(cell, "value"))))
@@ -254,11 +254,11 @@ add_cells <- function(sources, env, dir, now, format) {
 sources_of <- function(what, env, caller) {
   here <- what %in% ls(env, all.names = TRUE, sorted = FALSE)
   sources <- stats::setNames(rep(list(env), length(what)), what)
-  for (name in what[!here]) sources[name] <- list(place_of(name, caller))
+  for (name in what[!here]) sources[name] <- list(environment_with(name, caller))
   sources[lengths(sources) > 0L]
 }
 
-place_of <- function(name, from) {
+environment_with <- function(name, from) {
   while (!identical(from, emptyenv())) {
     ours <- !isNamespace(from) && !grepl("^(package:|imports:|Autoloads$|base$)", environmentName(from))
     if (ours && !identical(from, baseenv()) && exists(name, envir = from, inherits = FALSE)) return(from)
@@ -276,9 +276,9 @@ take_away <- function(name, from, env) {
 uninstall_cell <- function(cell, env) {
   symbol <- as.name(cell$name)
   locked <- bindingIsLocked(symbol, env)
-  value <- .subset2(cell, "value")
   rm(list = cell$name, envir = env)
-  assign(cell$name, value, envir = env)
+  # Not by a variable: it may be the missing argument.
+  assign(cell$name, .subset2(cell, "value"), envir = env)
   if (locked) lockBinding(symbol, env)
   rm(list = cell$name, envir = record_of(env)$cells)
 }

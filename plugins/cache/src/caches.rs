@@ -198,12 +198,13 @@ impl Caches {
         cache.held.drop(numbers);
         for room in place.rooms() {
             for kind in Kind::ALL {
-                for number in numbers.iter().filter(|number| !cache.held.has(**number)) {
+                for number in numbers {
                     let (shown, hidden) = (room.object(*number, kind, false), room.object(*number, kind, true));
-                    if listed.claim.has(*number)
+                    let needed = listed.claim.has(*number)
+                        || cache.held.has(*number)
                         || cache.refers(place, *number)
-                        || tidy::has_other_images(place) && !cache.fresh.contains(number)
-                    {
+                        || tidy::has_other_images(place) && !cache.fresh.contains(number);
+                    if needed {
                         if hide && shown.exists() {
                             let _ = fs::rename(shown, hidden);
                         }
@@ -254,7 +255,7 @@ impl Caches {
         if lock.is_some() && !own {
             tidy::remember_image(place, commit.image).trying(place.dir(), "remembering another image")?;
         }
-        let done = image::put(commit)?;
+        let mut done = image::put(commit)?;
         self.images.retain(|(path, _)| path != commit.new);
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
         cache.held.drop(commit.drops);
@@ -272,9 +273,21 @@ impl Caches {
             if cache.ledger.is_some() {
                 let _ = cache.write_ledger(place, &lock);
             }
-            let _ = tidy::tidy(place, cache, own.then_some(commit.refers_to));
+            done.kept = tidy::tidy(place, cache, own.then_some(commit.refers_to)).unwrap_or(0);
         }
         Ok(done)
+    }
+
+    /// Once more what a commit does last, when this session holds less than it did.
+    ///
+    /// # Errors
+    /// The directory cannot be read or locked.
+    pub fn tidy(&mut self, place: &Place, refers_to: &[u64]) -> Result<(), CacheError> {
+        let lock = Lock::take(place)?;
+        let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
+        cache.write_ledger(place, &lock)?;
+        tidy::tidy(place, cache, Some(refers_to)).trying(place.dir(), "reading its directory")?;
+        Ok(())
     }
 
     /// The session ends: its ledgers go.

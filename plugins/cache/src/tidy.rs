@@ -78,28 +78,31 @@ impl Listed {
 
 /// Removes what is referred to by none of: the image just committed, this session, any living session. `refers_to` is `None` after a commit of another
 /// image than the directory's own: then only what the dead were writing goes.
-pub(crate) fn tidy(place: &Place, cache: &mut Cache, refers_to: Option<&[u64]>) -> io::Result<()> {
+pub(crate) fn tidy(place: &Place, cache: &mut Cache, refers_to: Option<&[u64]>) -> io::Result<usize> {
     let listed = Listed::of(place, cache.token())?;
     for (token, path) in &listed.new {
         if !listed.alive.contains(token) {
             let _ = files::remove(path);
         }
     }
-    let Some(refers_to) = refers_to else { return Ok(()) };
+    let Some(refers_to) = refers_to else { return Ok(0) };
     if has_other_images(place) {
-        return Ok(());
+        return Ok(0);
     }
     let kept: HashSet<u64> = refers_to.iter().copied().collect();
     let own = cache.held.claim();
     cache.former.extend(listed.left_by_the_dead());
+    let mut for_us_alone = 0;
     for (room, number, path) in &listed.objects {
-        let needed = kept.contains(number) || own.has(*number) || listed.claim.has(*number);
+        let needed_by_others = kept.contains(number) || listed.claim.has(*number);
+        if own.has(*number) {
+            for_us_alone += usize::from(!needed_by_others);
         // Beside the image a file of such a name may be the user's.
-        if !needed && (room.is_ours() || cache.former.contains(number)) {
+        } else if !needed_by_others && (room.is_ours() || cache.former.contains(number)) {
             let _ = files::remove(path);
         }
     }
-    Ok(())
+    Ok(for_us_alone)
 }
 
 /// The image that a cache's files belong to.

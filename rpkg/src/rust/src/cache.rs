@@ -70,17 +70,23 @@ impl Cached {
         r.string(&new.to_string_lossy())
     }
 
-    /// `list(stamp, replaced, saved elsewhere)`
+    pub(crate) fn tidy(&self, r: R, refers: Sexp) -> Result<Sexp> {
+        let refers_to = numbers(r, refers)?;
+        done(|caches| caches.tidy(&self.0, &refers_to))
+    }
+
+    /// `list(stamp, replaced, saved elsewhere, kept)`
     pub(crate) fn commit(&self, r: R, new: Sexp, image: Sexp, refers: Sexp, drops: Sexp, known: Sexp) -> Result<Sexp> {
         let (new, image) = (path(r, new)?, path(r, image)?);
         let (refers_to, drops) = (numbers(r, refers)?, numbers(r, drops)?);
         let known = stamp_of(r, known)?;
         let commit = Commit { new: &new, image: &image, refers_to: &refers_to, drops: &drops, known };
         let committed = with(|caches| caches.commit(&self.0, &commit))?;
-        r.list(3, |i| match i {
+        r.list(4, |i| match i {
             0 => r.string(&text_of(committed.stamp)),
             1 => r.logical(committed.replaced),
-            _ => r.logical(committed.saved_elsewhere),
+            2 => r.logical(committed.saved_elsewhere),
+            _ => r.number(committed.kept as f64),
         })
     }
 }

@@ -6,7 +6,7 @@ use cowshed_altrep::boundary::guard;
 use cowshed_altrep::core::{self, Flags};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
-use cowshed_altrep::{R, Result, Sexp, may_change_unseen, set_judge};
+use cowshed_altrep::{R, Result, Sexp, set_judge};
 use cowshed_altrep::{door, memory, named, proxies, slices, virtuals};
 use cowshed_generators as generators;
 
@@ -264,7 +264,7 @@ entries! {
 
     open_segment(x) |r: R| verbs::open_segment(r, x);
 
-    may_change_unseen(x) |r: R| r.logical(may_change_unseen(r, x)?);
+    may_change_unseen(x) |r: R| r.logical(cowshed_altrep::may_change_unseen(r, x)?);
 
     cache_new(dir, subdir) |r: R| Cached::of(r, dir, subdir)?.new_file(r);
 
@@ -293,6 +293,8 @@ entries! {
     cache_commit(dir, subdir, new, image, numbers, drops, known) |r: R| {
         Cached::of(r, dir, subdir)?.commit(r, new, image, numbers, drops, known)
     };
+
+    cache_tidy(dir, subdir, numbers) |r: R| Cached::of(r, dir, subdir)?.tidy(r, numbers);
 
     cache_stamp(image) |r: R| cache::stamp(r, image);
 
