@@ -43,7 +43,7 @@ loaded <- function(...) {
 # The names of all files but the ledgers and the lock.
 cache_files <- function(dir) {
   files <- list.files(dir, all.files = TRUE, no.. = TRUE, recursive = TRUE)
-  sort(files[!grepl("(^|/)[.](lock|session-)", files)])
+  sort(files[!grepl("(^|/)[.](mlazy[.])?(lock|session-)", files)])
 }
 
 # What a cache is for R without cowshed: `ordinary` objects, `numbers` of the cached ones, and what the file of each holds.

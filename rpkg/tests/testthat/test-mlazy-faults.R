@@ -24,7 +24,7 @@ attempts <- quote({
   }
   contents_of <- function(e) mget(sort(ls(e, all.names = TRUE)), e)
   # What another process finds.
-  found_in <- function(dir) parallel::mccollect(parallel::mcparallel(tryCatch(contents_of(open_cache(dir)), error = conditionMessage)))[[1]]
+  found_in <- function(dir) parallel::mccollect(parallel::mcparallel(tryCatch({ e <- open_cache(dir); contents_of(e) }, error = conditionMessage)))[[1]]
 })
 
 # Not compressible: what goes to the disk is as large as what is in memory.
@@ -227,6 +227,8 @@ damages <- list(
 )
 
 for (format in c("rda", "segment")) for (how in names(damages)) {
+  # A segment has no name in it.
+  if (format == "segment" && how == "another object's") next
   test_that(sprintf("an object's file (%s) that is %s is an error that names the object, and no other object's loss", format, how), {
     dir <- damaged_cache(damages[[how]], format)
     told <- character()

@@ -31,7 +31,7 @@ test_that("Save() is killed at, and stands an error of, its system calls", {
     run <- new_run(at, 1L)
     counted <- count_calls(run)
     counted <- counted[counted > 0L]
-    some <- function(n) unique(round(c(1, n / 2, n)))
+    some <- function(n) unique(ceiling(c(1, n / 2, n)))
     calls <- intersect(c("write", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "fsync", "fdatasync", "flock"), names(counted))
     for (call in calls) for (n in some(counted[[call]])) traced_round(run, sprintf("%s:signal=KILL:when=%d", call, n))
     errors <- c(write = "ENOSPC", fsync = "EIO", rename = "EIO", renameat = "EIO", renameat2 = "EIO")

@@ -41,7 +41,7 @@ open_cache <- function(dir) {
 # What is left in a cache that nobody else has open, after a Save: of the files of objects only those that `.RData` refers to, and nothing half made.
 leftovers <- function(dir, e) {
   files <- list.files(file.path(dir, "mlazy"), all.files = TRUE, no.. = TRUE)
-  needed <- paste0("obj", abs(attr(e, "mcache")))
+  needed <- paste0("obj", abs(as.numeric(attr(e, "mcache"))))
   objects <- grep("^obj[0-9-]+[.](rda|seg)$", files, value = TRUE)
   c(
     objects[!sub("[.][a-z]+$", "", objects) %in% needed], objects[duplicated(sub("[.][a-z]+$", "", objects))],

@@ -73,7 +73,7 @@ steps <- list(
     found <- state_of(e)
     if (!identical(found, saver$states[[cache]])) stop("in memory there is ", describe(found), ", and not ", describe(saver$states[[cache]]))
   },
-  move = function(cache, e) if (length(saver$caches) > 1L) for (name in some(cache)) {
+  move = function(cache, e) if (length(saver$caches) > 1L && exists("move", asNamespace("cowshed"))) for (name in some(cache)) {
     to <- setdiff(names(saver$caches), cache)
     from_dir <- saver$plan$caches[[cache]]
     to_dir <- saver$plan$caches[[to]]
