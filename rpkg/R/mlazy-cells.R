@@ -72,12 +72,15 @@ store <- function(cell, value) {
 mark_changed <- function(cell, info = NULL) {
   home <- cell$home
   mcache <- attr(home, "mcache")
-  name <- cell$name
-  about <- as.list(attr(mcache, "info"))
-  if (!name %in% names(mcache)) mcache <- c(mcache, stats::setNames(unused(mcache), name))
-  mcache[[name]] <- -abs(mcache[[name]])
-  if (!is.null(info)) about[[name]] <- info
-  attr(mcache, "info") <- about
+  i <- match(cell$name, names(mcache))
+  if (is.na(i)) {
+    set_entries(home, cell$name, unused(mcache))
+    return(mark_changed(cell, info))
+  }
+  # As in a loop that assigns again and again.
+  if (mcache[[i]] < 0 && (is.null(info) || identical(attr(mcache, "info")[[cell$name]], info))) return(invisible(NULL))
+  mcache[i] <- -abs(mcache[i])
+  if (!is.null(info)) attr(mcache, "info")[[cell$name]] <- info
   attr(home, "mcache") <- mcache
 }
 
@@ -140,12 +143,12 @@ is_cell <- function(cell, name, env) {
   identical(.subset2(cell, "cell"), cell) && identical(.subset2(cell, "name"), name) && identical(.subset2(cell, "home"), env)
 }
 
-# All that are cached in an environment, with their names, in the order of attr(env, "mcache").
-cells_of <- function(env) {
-  names <- names(attr(env, "mcache"))
-  if (length(names) == 0L) return(list())
-  names <- unique(names[names %in% ls(env, all.names = TRUE, sorted = FALSE)])
-  cells <- lapply(stats::setNames(names, names), cell_at, env = env)
+# All that are cached in an environment, or those among `names`, with their names, in the order of attr(env, "mcache").
+cells_of <- function(env, names = NULL) {
+  all <- names(attr(env, "mcache"))
+  if (length(all) == 0L) return(list())
+  cached <- if (is.null(names)) unique(all) else all[sort(match(unique(names), all))]
+  cells <- lapply(stats::setNames(cached, cached), cell_at, env = env)
   cells[lengths(cells) > 0L]
 }
 
@@ -178,7 +181,7 @@ install_cells <- function(cells, env) {
 set_entries <- function(env, names, numbers, about = NULL) {
   mcache <- attr(env, "mcache")
   info <- as.list(attr(mcache, "info"))
-  values <- stats::setNames(as.numeric(mcache), names(mcache))
+  values <- entries_of(mcache)
   values[names] <- numbers
   if (!is.null(about)) info[names] <- about
   set_mcache(env, values, info)
@@ -188,9 +191,12 @@ set_entries <- function(env, names, numbers, about = NULL) {
 keep_entries <- function(env, names) {
   mcache <- attr(env, "mcache")
   if (is.null(mcache)) return(invisible(NULL))
-  values <- stats::setNames(as.numeric(mcache), names(mcache))
+  values <- entries_of(mcache)
   set_mcache(env, values[names], as.list(attr(mcache, "info"))[names])
 }
+
+# Numbers with names, and no other attributes: as.numeric() would copy those first, deeply.
+entries_of <- function(mcache) if (is.null(mcache)) numeric() else .subset(mcache, seq_along(mcache))
 
 set_mcache <- function(env, values, info) {
   mcache <- values

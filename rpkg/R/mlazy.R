@@ -94,8 +94,7 @@ mtidy <- function(..., what, envir = .GlobalEnv, format = NULL) {
   format <- check_format(format)
   caller <- parent.frame()
   if (named) cache_objects(what, env, TRUE, format, caller)
-  cells <- cells_of(env)
-  if (named) cells <- cells[names(cells) %in% what]
+  cells <- cells_of(env, if (named) what)
   rewrite_cells(cells[needs_writing(cells, env, format)], env, format)
   suspendInterrupts(for (cell in cells) if (cell$loaded) drop_value(cell))
   update_index(env)
@@ -108,8 +107,7 @@ demlazy <- function(..., what, envir = .GlobalEnv) {
   named <- ...length() > 0L || !missing(what)
   what <- names_given(as.list(substitute(list(...)))[-1L], if (!missing(what)) list(what))
   env <- environment_of(envir)
-  cells <- cells_of(env)
-  if (named) cells <- cells[names(cells) %in% what]
+  cells <- cells_of(env, if (named) what)
   if (length(cells) == 0L) return(invisible(NULL))
   check_open(env)
   progress <- progress_for(length(cells), "objects")
@@ -207,8 +205,7 @@ cache_objects <- function(what, env, now, format, caller) {
   }
   if (length(sources) == 0L) return(invisible(NULL))
   dir <- path_of(env)
-  cached <- cells_of(env)
-  cached <- cached[names(cached) %in% names(sources)]
+  cached <- cells_of(env, names(sources))
   if (now) rewrite_cells(cached[needs_writing(cached, env, format)], env, format)
   else if (!is.null(format)) for (cell in cached) if (cell$format != format) reformat_later(cell, format)
   fresh <- sources[!names(sources) %in% names(cached)]

@@ -29,6 +29,8 @@ pub(crate) struct Cache {
     pub(crate) former: BTreeSet<u64>,
     /// Numbers that this session gave, and that no image refers to yet.
     fresh: BTreeSet<u64>,
+    /// Those whose files the system may not have written yet. A saved image must not refer to one.
+    unsynced: BTreeSet<u64>,
     /// What the image with this stamp refers to.
     known: Option<(Stamp, BTreeSet<u64>)>,
     files: u64,
@@ -53,13 +55,10 @@ impl Caches {
     /// Gives finished files the lowest numbers that are free, and holds them. All or none.
     ///
     /// # Errors
-    /// The system could not bring a file to the disk, or rename it: no number was given.
+    /// The directory cannot be written: no number was given.
     pub fn number(&mut self, place: &Place, new: &[(PathBuf, Kind)]) -> Result<Vec<u64>, CacheError> {
         const TRIED: &str = "putting a file in its place";
         let dir = place.dir();
-        for (path, _) in new {
-            files::sync_file(path).trying(dir, "writing an object")?;
-        }
         let lock = Lock::take(place)?;
         let listed = Listed::of(place, self.token(place)).trying(dir, "reading its directory")?;
         let cache = self.caches.entry(dir.to_path_buf()).or_default();
@@ -75,12 +74,13 @@ impl Caches {
             for ((from, kind), number) in new.iter().zip(&numbers) {
                 files::name_new(from, &place.home().object(*number, *kind, false)).trying(dir, TRIED)?;
             }
-            files::sync_dir(place.home().path()).trying(dir, TRIED)
+            Ok(())
         });
         match named {
             Ok(()) => {
                 cache.former.extend(&numbers);
                 cache.fresh.extend(&numbers);
+                cache.unsynced.extend(&numbers);
                 Ok(numbers)
             }
             Err(e) => {
@@ -255,6 +255,9 @@ impl Caches {
         if lock.is_some() && !own {
             tidy::remember_image(place, commit.image).trying(place.dir(), "remembering another image")?;
         }
+        if let Some(cache) = self.caches.get_mut(place.dir()) {
+            cache.sync(place, commit.refers_to)?;
+        }
         let mut done = image::put(commit)?;
         self.images.retain(|(path, _)| path != commit.new);
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
@@ -330,6 +333,25 @@ impl Cache {
             Some((then, numbers)) if *then == now => numbers.contains(&number),
             _ => now.is_some(),
         }
+    }
+
+    /// The files of these are on the disk.
+    fn sync(&mut self, place: &Place, numbers: &[u64]) -> Result<(), CacheError> {
+        let these: Vec<u64> = numbers.iter().copied().filter(|number| self.unsynced.contains(number)).collect();
+        if these.is_empty() {
+            return Ok(());
+        }
+        let paths = place.rooms().into_iter().flat_map(|room| {
+            let of = move |number| Kind::ALL.map(|kind| room.object(number, kind, false));
+            these.clone().into_iter().flat_map(of)
+        });
+        let rooms = place.rooms().map(|room| room.path().to_path_buf());
+        files::sync_all(&paths.filter(|path| path.exists()).collect::<Vec<_>>(), &rooms)
+            .trying(place.dir(), "writing objects")?;
+        for number in these {
+            self.unsynced.remove(&number);
+        }
+        Ok(())
     }
 
     pub(crate) fn token(&self) -> Option<&str> {

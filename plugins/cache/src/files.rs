@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was written is on the disk.
 ///
@@ -21,12 +21,24 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// What was written to many files is on the disk, and their names in these directories.
+pub(crate) fn sync_all(files: &[PathBuf], dirs: &[PathBuf]) -> io::Result<()> {
+    /// So many wait for the disk longer than for everything that is to be written there, whoever wrote it.
+    const MANY: usize = 16;
+    match files {
+        [] => return Ok(()),
+        [first, ..] if files.len() >= MANY => rustix::fs::syncfs(File::open(first)?)?,
+        some => some.iter().try_for_each(|file| sync_file(file))?,
+    }
+    dirs.iter().filter(|dir| dir.exists()).try_for_each(|dir| sync_dir(dir))
+}
+
 /// A second name for a file, or a copy where there can be none. An error leaves nothing.
 pub(crate) fn twin(from: &Path, to: &Path, copy: bool) -> io::Result<()> {
     if !copy && fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    let copied = fs::copy(from, to).and_then(|_| sync_file(to));
+    let copied = fs::copy(from, to).map(|_| ());
     if copied.is_err() {
         let _ = fs::remove_file(to);
     }
