@@ -20,7 +20,7 @@ for (page in "tests/r/mlazy.md") {
     sys.source(.(paths[[1]]), blocks)
     saveRDS(blocks$run_page(.(paths[[2]])), .(file.path(tempdir(), "alone.rds")))
   }))), script)
-  log <- suppressWarnings(system(sprintf("cd %s && LC_COLLATE=C %s --vanilla %s 2>&1", here, file.path(R.home("bin"), "Rscript"), script), intern = TRUE))
+  log <- suppressWarnings(system(sprintf("cd %s && LC_COLLATE=C timeout --kill-after=5 300 %s --vanilla %s 2>&1", here, file.path(R.home("bin"), "Rscript"), script), intern = TRUE))
   found <- tryCatch(readRDS(file.path(tempdir(), "alone.rds")), error = function(e) list(passed = 0L, problems = paste(log, collapse = "\n")))
   check(page, found$passed, found$problems)
   unlink(c(here, script, file.path(tempdir(), "alone.rds")), recursive = TRUE)
