@@ -107,6 +107,7 @@ record_of <- function(env) {
   record$cells <- new.env(parent = emptyenv())
   record$known <- list()
   record$replaced <- list()
+  record$later <- list()
   for (name in names(attr(env, "mcache"))) {
     cell <- cell_at(name, env)
     if (!is.null(cell)) assign(name, cell, envir = record$cells)

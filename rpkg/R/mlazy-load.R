@@ -161,9 +161,10 @@ find_files <- function(mcache, dir) {
   if (length(numbers) > 0L) .Call(cs_cache_adopt, dir, subdir(), digits(numbers))
   files <- if (length(numbers) > 0L) .Call(cs_cache_locate, dir, subdir(), digits(numbers)) else character()
   there <- nzchar(files)
+  names <- as.character(names(mcache))
   list(
-    name = names(mcache)[there], number = numbers[there], file = files[there], info = attr(mcache, "info"),
-    missing = stats::setNames(names(mcache)[!there], vapply(numbers[!there], object_path, "", dir = dir))
+    name = names[there], number = numbers[there], file = files[there], info = attr(mcache, "info"),
+    missing = stats::setNames(names[!there], vapply(numbers[!there], object_path, "", dir = dir))
   )
 }
 

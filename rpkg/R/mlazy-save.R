@@ -122,7 +122,10 @@ save_cache <- function(env, dir, file, ascii, at_home) {
       "'", image, "' was saved by another session since this one loaded or saved it; what that saved is replaced by what this one has"
     ))
   }
-  if (at_home) update_index(env)
+  if (at_home) {
+    update_index(env)
+    save_those_that_waited(record)
+  }
   invisible(NULL)
 }
 

@@ -3,9 +3,9 @@
 # Writes the objects of `cells` into new files of `dir`. Gives `number` and `format` of each, held by this session. The caller has suspended interrupts:
 # they come while files are written, when nothing has changed yet, and not between a number and the cell that gets it.
 #
-# `take(cell)`: whether the object's file is to be copied as it is. `skip(file, cell)`: whether a file that was written is not needed after all; its
+# `take(cell)`: whether the object's file is to be copied as it is, or (`link`) to have a second name if that can be. `skip(file, cell)`: whether a file that was written is not needed after all; its
 # number is then NA.
-write_cells <- function(cells, dir, format = NULL, skip = function(file, cell) FALSE, take = function(cell) FALSE) {
+write_cells <- function(cells, dir, format = NULL, skip = function(file, cell) FALSE, take = function(cell) FALSE, link = FALSE) {
   n <- length(cells)
   files <- rep(NA_character_, n)
   formats <- rep(NA_character_, n)
@@ -18,7 +18,7 @@ write_cells <- function(cells, dir, format = NULL, skip = function(file, cell) F
     if (take(cell)) {
       from <- file_of(cell)
       format_i <- format_of(from)
-      files[i] <- .Call(cs_cache_take, dir, subdir(), from, TRUE)
+      files[i] <- .Call(cs_cache_take, dir, subdir(), from, !link)
     } else {
       files[i] <- .Call(cs_cache_new, dir, subdir())
       write_object(value_of(cell), cell$name, files[i], format_i, dir)

@@ -120,10 +120,7 @@ demlazy <- function(..., what, envir = .GlobalEnv) {
   suspendInterrupts({
     for (cell in cells) uninstall_cell(cell, env)
     keep_entries(env, setdiff(names(attr(env, "mcache")), names(cells)))
-    for (at in split(cells, vapply(cells, function(cell) cell$dir, ""))) {
-      numbers <- numbers_of(at)
-      .Call(cs_cache_retire, at[[1L]]$dir, subdir(), digits(numbers[numbers > 0]), TRUE)
-    }
+    retire_cells(cells, env)
   })
   update_index(env)
   invisible(NULL)
@@ -277,7 +274,16 @@ uninstall_cell <- function(cell, env) {
   # Not by a variable: it may be the missing argument.
   assign(cell$name, .subset2(cell, "value"), envir = env)
   if (locked) lockBinding(symbol, env)
-  rm(list = cell$name, envir = record_of(env)$cells)
+}
+
+# Objects that are cached no more: their files go.
+retire_cells <- function(cells, env) {
+  if (length(cells) == 0L) return(invisible(NULL))
+  rm(list = names(cells), envir = record_of(env)$cells)
+  for (at in split(cells, vapply(cells, function(cell) cell$dir, ""))) {
+    numbers <- numbers_of(at)
+    .Call(cs_cache_retire, at[[1L]]$dir, subdir(), digits(numbers[numbers > 0]), TRUE)
+  }
 }
 
 warn_cache <- function(word, message) {
