@@ -68,7 +68,7 @@ test_that("no call tells a cache from an environment, whatever is cached, tidied
         use <- sample(names(uses), 1)
         v <- random_value(sample(1000L, 1))
         done <- c(done, paste(use, n))
-        outcomes <- lapply(list(cache, plain), function(e) tryCatch(uses[[use]](e, n, v, i), error = function(err) "error"))
+        outcomes <- lapply(list(cache, plain), function(e) tryCatch(suppressWarnings(uses[[use]](e, n, v, i)), error = function(err) "error"))
         if (!same(outcomes[[1]], outcomes[[2]])) {
           fail(paste0("seed ", seed, ", call ", i, ": ", paste(utils::tail(done, 12), collapse = "; ")))
           break

@@ -78,6 +78,7 @@ kill_round <- function(run, patience) {
 after_death <- function(run, log, tell = "") {
   said <- file.path(log, "wrong")
   if (file.exists(said)) wrong(run, tell, paste(readLines(said), collapse = " | "))
+  moved <- character()
   for (cache in names(run$caches)) {
     numbers <- as.integer(sub("^[ab]-", "", list.files(log, paste0("^", cache, "-[0-9]+$"))))
     done <- as.integer(sub("^[ab]-([0-9]+)[.]done$", "\\1", list.files(log, paste0("^", cache, "-[0-9]+[.]done$"))))
@@ -85,12 +86,13 @@ after_death <- function(run, log, tell = "") {
     last <- if (length(done) > 0L) state(max(done))$state else run$states[[cache]]
     going_on <- setdiff(numbers, done)
     allowed <- c(list(last), lapply(going_on, function(number) state(number)$state))
+    moved <- c(moved, unlist(lapply(going_on, function(number) state(number)$moved)))
     for (number in numbers) {
       run$generation <- max(run$generation, state(number)$generation)
       run$number <- max(run$number, number)
     }
     add(run, "saves", length(done))
-    if (length(going_on) > 0L) add(run, "killed amid Save")
+    if (length(going_on) > 0L) add(run, "killed amid Save or move")
     found <- look(run, cache)
     if (is.null(found)) next
     at <- which(vapply(allowed, identical, NA, found))
@@ -101,6 +103,9 @@ after_death <- function(run, log, tell = "") {
     }
     run$states[[cache]] <- found
   }
+  if (length(moved) > 0L) add(run, "killed amid move")
+  nowhere <- setdiff(moved, unlist(lapply(run$states, names)))
+  if (length(nowhere) > 0L) wrong(run, tell, "moved, and in neither cache: ", nowhere)
 }
 
 # A new process reads a cache, saves it after a change, and looks for what is left; the state it found, NULL if it could not.

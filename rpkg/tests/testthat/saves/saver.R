@@ -33,10 +33,10 @@ save_one <- function(name) {
   mark(paste0(path, ".done"))
 }
 
-announce <- function(name) {
+announce <- function(name, moved = NULL) {
   saver$number <- saver$number + 1L
   path <- file.path(saver$plan$dir, paste0(name, "-", saver$number))
-  put_object(list(state = saver$states[[name]], generation = saver$generation), path)
+  put_object(list(state = saver$states[[name]], generation = saver$generation, moved = moved), path)
   path
 }
 
@@ -73,13 +73,14 @@ steps <- list(
     found <- state_of(e)
     if (!identical(found, saver$states[[cache]])) stop("in memory there is ", describe(found), ", and not ", describe(saver$states[[cache]]))
   },
-  move = function(cache, e) if (length(saver$caches) > 1L && exists("move", asNamespace("cowshed"))) for (name in some(cache)) {
+  # Which saves both: where it goes to, then where it came from.
+  move = function(cache, e) if (length(saver$caches) > 1L) for (name in some(cache)) {
     to <- setdiff(names(saver$caches), cache)
-    from_dir <- saver$plan$caches[[cache]]
-    to_dir <- saver$plan$caches[[to]]
-    do.call(cowshed::move, list(from_dir, to_dir, what = name, overwrite.by.default = TRUE))
-    saver$states[[to]] <- as_state(c(saver$states[[to]][setdiff(names(saver$states[[to]]), name)], saver$states[[cache]][name]))
+    saver$states[[to]] <- as_state(c(without(saver$states[[to]], name), saver$states[[cache]][name]))
     saver$states[[cache]] <- without(saver$states[[cache]], name)
+    paths <- c(announce(to, moved = name), announce(cache, moved = name))
+    cowshed::move(what = name, saver$plan$caches[[cache]], saver$plan$caches[[to]], overwrite.by.default = TRUE)
+    for (path in paths) mark(paste0(path, ".done"))
   }
 )
 
