@@ -24,20 +24,17 @@ save_checked <- function(list, envir, file, ascii = FALSE, dir = dirname(file)) 
       "no room in '", dir, "' (", why, "); make room there and try again: nothing that was saved before has changed, and what is in memory is still there"
     ))
   }
-  written <- tryCatch({
-    con <- compress$open(file)
-    on.exit(if (!is.null(con)) close(con))
-    save(list = list, envir = envir, file = con, ascii = ascii)
-    written <- if (compress$type == "gzip") seek(con)
-    # Before it is closed there is no last byte.
-    open <- con
-    con <- NULL
-    close(open)
-    written
-  }, error = function(e) {
-    if (is_of_argument(e)) stop(e)
-    incomplete(conditionMessage(e))
-  })
+  con <- open_for_writing(compress, file, dir)
+  on.exit(if (!is.null(con)) close(con))
+  tryCatch(
+    save(list = list, envir = envir, file = con, ascii = ascii),
+    error = function(e) if (is_of_writing(e)) incomplete(conditionMessage(e)) else stop(e)
+  )
+  written <- if (compress$type == "gzip") seek(con)
+  # Before it is closed there is no last byte.
+  open <- con
+  con <- NULL
+  close(open)
   whole <- switch(compress$type,
     gzip = identical(gzip_length(file), written %% 2^32),
     none = file.size(file) == bytes_of(list, envir, ascii),
@@ -65,7 +62,20 @@ compression <- function() {
   list(type = compress, open = open)
 }
 
-is_of_argument <- function(e) inherits(e, "cowshed_error_argument")
+open_for_writing <- function(compress, file, dir) {
+  why <- NULL
+  tryCatch(
+    withCallingHandlers(compress$open(file), warning = function(w) {
+      why <<- conditionMessage(w)
+      invokeRestart("muffleWarning")
+    }),
+    error = function(e) {
+      fail("store", paste0("the cache in '", dir, "' cannot be written (", c(why, conditionMessage(e))[[1L]], "); see that the directory is there and can be written"))
+    }
+  )
+}
+
+is_of_writing <- function(e) grepl(paste0("error writing to connection|", gettext("error writing to connection", domain = "R")), conditionMessage(e))
 
 # Modulo 2^32.
 gzip_length <- function(file) {

@@ -65,7 +65,7 @@ impl Caches {
         cache.former.extend(listed.left_by_the_dead());
         let free = |number: &u64| {
             let claimed = matches!(&listed.claim, Claim::These(numbers) if numbers.contains(number));
-            !listed.has_number(*number) && !claimed && !cache.refers(place, *number) && !cache.held.has(*number)
+            !listed.has_number(*number) && !claimed && !cache.knows(*number) && !cache.held.has(*number)
         };
         let numbers: Vec<u64> = (1..).filter(free).take(new.len()).collect();
         // In the ledger before it is there to be tidied.
@@ -276,7 +276,9 @@ impl Caches {
             if cache.ledger.is_some() {
                 let _ = cache.write_ledger(place, &lock);
             }
-            done.kept = tidy::tidy(place, cache, own.then_some(commit.refers_to)).unwrap_or(0);
+            // What the old image refers to may be needed again if the new one's name is not on the disk.
+            let refers_to = commit.refers_to;
+            done.kept = tidy::tidy(place, cache, (own && done.durable).then_some(refers_to)).unwrap_or(0);
         }
         Ok(done)
     }
@@ -333,6 +335,11 @@ impl Cache {
             Some((then, numbers)) if *then == now => numbers.contains(&number),
             _ => now.is_some(),
         }
+    }
+
+    /// Whether the image that this session knows refers to it, whatever became of the file.
+    fn knows(&self, number: u64) -> bool {
+        self.known.as_ref().is_some_and(|(_, numbers)| numbers.contains(&number))
     }
 
     /// The files of these are on the disk.
