@@ -7,7 +7,7 @@ write_object <- function(value, name, file, format, dir) {
     write_segment_file(value, file)
   } else {
     assign(name, value, envir = e)
-    save_checked(name, e, file, dir = dir)
+    save_checked(name, e, file, dir = dir, what = paste0("the object '", name, "'"))
   }
   file
 }
@@ -16,15 +16,15 @@ write_object <- function(value, name, file, format, dir) {
 #
 # - gzip: the last four bytes are how many went in.
 # - Others, which do not tell: what went in is counted by writing it once more, to nowhere, and what is in the file by reading it back.
-save_checked <- function(list, envir, file, ascii = FALSE, dir = dirname(file)) {
+save_checked <- function(list, envir, file, ascii = FALSE, dir, what) {
   compress <- compression()
   incomplete <- function(why) {
     unlink(file)
     fail("full", paste0(
-      "no room in '", dir, "' (", why, "); make room there and try again: nothing that was saved before has changed, and what is in memory is still there"
+      "no room in '", dir, "' for ", what, " (", why, "); make room there and try again: nothing that was saved before has changed, and what is in memory is still there"
     ))
   }
-  con <- open_for_writing(compress, file, dir)
+  con <- open_for_writing(compress, file, dir, what)
   on.exit(if (!is.null(con)) close(con))
   tryCatch(
     save(list = list, envir = envir, file = con, ascii = ascii),
@@ -62,7 +62,7 @@ compression <- function() {
   list(type = compress, open = open)
 }
 
-open_for_writing <- function(compress, file, dir) {
+open_for_writing <- function(compress, file, dir, what) {
   why <- NULL
   tryCatch(
     withCallingHandlers(compress$open(file), warning = function(w) {
@@ -70,7 +70,7 @@ open_for_writing <- function(compress, file, dir) {
       invokeRestart("muffleWarning")
     }),
     error = function(e) {
-      fail("store", paste0("the cache in '", dir, "' cannot be written (", c(why, conditionMessage(e))[[1L]], "); see that the directory is there and can be written"))
+      fail("store", paste0("the cache in '", dir, "' cannot be written (", what, ": ", c(why, conditionMessage(e))[[1L]], "); see that the directory is there and can be written"))
     }
   )
 }

@@ -43,7 +43,7 @@ impl Caches {
     /// The directory cannot be written.
     pub fn new_file(&mut self, place: &Place) -> Result<PathBuf, CacheError> {
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
-        if !cache.ledger.as_ref().is_some_and(Ledger::is_own) {
+        if !cache.ledger.as_ref().is_some_and(|ledger| ledger.is_own() && ledger.is_there()) {
             let lock = Lock::take(place)?;
             cache.write_ledger(place, &lock)?;
         }
@@ -310,17 +310,18 @@ impl Caches {
         ledger.is_own().then(|| ledger.token())
     }
 
-    /// Changes what is held, and says so in the ledger. In a directory that this user cannot write, nobody is told; nothing of it is removed by him
-    /// either.
+    /// Changes what is held, and says so in the ledger. Where there can be none, as this user may not write there or there is no room for the smallest
+    /// file, nobody is told: it can be read all the same.
     fn change(&mut self, place: &Place, change: impl FnOnce(&mut Cache)) -> Result<(), CacheError> {
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
+        change(cache);
         if !is_writable(place) {
-            change(cache);
             return Ok(());
         }
-        let lock = Lock::take(place)?;
-        change(cache);
-        cache.write_ledger(place, &lock)
+        match Lock::take(place).and_then(|lock| cache.write_ledger(place, &lock)) {
+            Err(CacheError::Full { .. }) => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -368,8 +369,8 @@ impl Cache {
     fn write_ledger(&mut self, place: &Place, _lock: &Lock) -> Result<(), CacheError> {
         let tried = "writing what this session reads";
         let ledger = match &mut self.ledger {
-            Some(ledger) if ledger.is_own() => ledger,
-            // None, or that of the process we were forked from, which is closed by this.
+            Some(ledger) if ledger.is_own() && ledger.is_there() => ledger,
+            // None, or one whose directory was removed, or that of the process we were forked from, which is closed by this.
             other => other.insert(Ledger::new(&place.home()).trying(place.dir(), tried)?),
         };
         ledger.write(&self.held).trying(place.dir(), tried)
