@@ -85,7 +85,7 @@ mark_changed <- function(cell, info = NULL) {
 }
 
 # A number for what has no file yet.
-unused <- function(mcache, n = 1L) max(0, abs(mcache), na.rm = TRUE) + seq_len(n)
+unused <- function(mcache, n = 1L) max(0, abs(as.numeric(mcache)), na.rm = TRUE) + seq_len(n)
 
 info_of <- function(x) {
   of <- function(f) tryCatch(f(x), error = function(e) NULL)

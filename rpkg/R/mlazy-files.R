@@ -7,7 +7,7 @@ write_object <- function(value, name, file, format, dir) {
     write_segment_file(value, file)
   } else {
     assign(name, value, envir = e)
-    save_checked(name, e, file, dir = dir)
+    save_checked(name, e, file, dir = dir, what = paste0("the object '", name, "'"))
   }
   file
 }
@@ -16,28 +16,25 @@ write_object <- function(value, name, file, format, dir) {
 #
 # - gzip: the last four bytes are how many went in.
 # - Others, which do not tell: what went in is counted by writing it once more, to nowhere, and what is in the file by reading it back.
-save_checked <- function(list, envir, file, ascii = FALSE, dir = dirname(file)) {
+save_checked <- function(list, envir, file, ascii = FALSE, dir, what) {
   compress <- compression()
   incomplete <- function(why) {
     unlink(file)
     fail("full", paste0(
-      "no room in '", dir, "' (", why, "); make room there and try again: nothing that was saved before has changed, and what is in memory is still there"
+      "no room in '", dir, "' for ", what, " (", why, "); make room there and try again: nothing that was saved before has changed, and what is in memory is still there"
     ))
   }
-  written <- tryCatch({
-    con <- compress$open(file)
-    on.exit(if (!is.null(con)) close(con))
-    save(list = list, envir = envir, file = con, ascii = ascii)
-    written <- if (compress$type == "gzip") seek(con)
-    # Before it is closed there is no last byte.
-    open <- con
-    con <- NULL
-    close(open)
-    written
-  }, error = function(e) {
-    if (is_of_argument(e)) stop(e)
-    incomplete(conditionMessage(e))
-  })
+  con <- open_for_writing(compress, file, dir, what)
+  on.exit(if (!is.null(con)) close(con))
+  tryCatch(
+    save(list = list, envir = envir, file = con, ascii = ascii),
+    error = function(e) if (is_of_writing(e)) incomplete(conditionMessage(e)) else stop(e)
+  )
+  written <- if (compress$type == "gzip") seek(con)
+  # Before it is closed there is no last byte.
+  open <- con
+  con <- NULL
+  close(open)
   whole <- switch(compress$type,
     gzip = identical(gzip_length(file), written %% 2^32),
     none = file.size(file) == bytes_of(list, envir, ascii),
@@ -65,7 +62,20 @@ compression <- function() {
   list(type = compress, open = open)
 }
 
-is_of_argument <- function(e) inherits(e, "cowshed_error_argument")
+open_for_writing <- function(compress, file, dir, what) {
+  why <- NULL
+  tryCatch(
+    withCallingHandlers(compress$open(file), warning = function(w) {
+      why <<- conditionMessage(w)
+      invokeRestart("muffleWarning")
+    }),
+    error = function(e) {
+      fail("store", paste0("the cache in '", dir, "' cannot be written (", what, ": ", c(why, conditionMessage(e))[[1L]], "); see that the directory is there and can be written"))
+    }
+  )
+}
+
+is_of_writing <- function(e) grepl(paste0("error writing to connection|", gettext("error writing to connection", domain = "R")), conditionMessage(e))
 
 # Modulo 2^32.
 gzip_length <- function(file) {

@@ -84,6 +84,7 @@ save_cache <- function(env, dir, file, ascii, at_home) {
   image <- file.path(dir, file)
   new <- ""
   numbers <- numeric()
+  unchanged <- FALSE
   on.exit(undo_save(dir, numbers, new))
   suspendInterrupts({
     todo <- cells[must_write(cells, env, dir)]
@@ -96,8 +97,21 @@ save_cache <- function(env, dir, file, ascii, at_home) {
     refers <- numbers_of(cells)
     refers[names(todo)][!is.na(written$number)] <- numbers
     about <- lapply(cells, about_cell, env = env)
-    new <- .Call(cs_cache_new_image, image)
-    allowInterrupts(write_image(env, cells, refers, about, new, ascii, dir))
+    write <- function(file) allowInterrupts(write_image(env, cells, refers, about, file, ascii, dir))
+    tryCatch(
+      {
+        new <- .Call(cs_cache_new_image, image)
+        write(new)
+      },
+      cowshed_error = function(e) {
+        # Where nothing can be written, nothing has to be if nothing has changed.
+        elsewhere <- tempfile()
+        on.exit(unlink(elsewhere))
+        if (length(numbers) > 0L || inherits(e, "cowshed_error_argument") || !.Call(cs_cache_same, write(elsewhere), image)) stop(e)
+        unchanged <<- TRUE
+      }
+    )
+    if (unchanged) return(invisible(NULL))
     gone <- if (at_home) removed_cells(record, cells)
     drops <- if (at_home) numbers_here(c(todo[!is.na(written$number)], gone), dir) else numbers
     known <- if (at_home) known_stamp(record, env, image) else .Call(cs_cache_stamp, image)
@@ -183,7 +197,7 @@ write_image <- function(env, cells, refers, about, file, ascii, dir) {
     assign(key, mcache, envir = from)
     names <- c(key, names)
   }
-  save_checked(names, from, file, ascii, dir)
+  save_checked(names, from, file, ascii, dir, what = "the image")
 }
 
 make_directory <- function(dir) {

@@ -43,7 +43,7 @@ impl Caches {
     /// The directory cannot be written.
     pub fn new_file(&mut self, place: &Place) -> Result<PathBuf, CacheError> {
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
-        if !cache.ledger.as_ref().is_some_and(Ledger::is_own) {
+        if !cache.ledger.as_ref().is_some_and(|ledger| ledger.is_own() && ledger.is_there()) {
             let lock = Lock::take(place)?;
             cache.write_ledger(place, &lock)?;
         }
@@ -65,7 +65,7 @@ impl Caches {
         cache.former.extend(listed.left_by_the_dead());
         let free = |number: &u64| {
             let claimed = matches!(&listed.claim, Claim::These(numbers) if numbers.contains(number));
-            !listed.has_number(*number) && !claimed && !cache.refers(place, *number) && !cache.held.has(*number)
+            !listed.has_number(*number) && !claimed && !cache.knows(*number) && !cache.held.has(*number)
         };
         let numbers: Vec<u64> = (1..).filter(free).take(new.len()).collect();
         // In the ledger before it is there to be tidied.
@@ -276,7 +276,9 @@ impl Caches {
             if cache.ledger.is_some() {
                 let _ = cache.write_ledger(place, &lock);
             }
-            done.kept = tidy::tidy(place, cache, own.then_some(commit.refers_to)).unwrap_or(0);
+            // What the old image refers to may be needed again if the new one's name is not on the disk.
+            let refers_to = commit.refers_to;
+            done.kept = tidy::tidy(place, cache, (own && done.durable).then_some(refers_to)).unwrap_or(0);
         }
         Ok(done)
     }
@@ -308,17 +310,18 @@ impl Caches {
         ledger.is_own().then(|| ledger.token())
     }
 
-    /// Changes what is held, and says so in the ledger. In a directory that this user cannot write, nobody is told; nothing of it is removed by him
-    /// either.
+    /// Changes what is held, and says so in the ledger. Where there can be none, as this user may not write there or there is no room for the smallest
+    /// file, nobody is told: it can be read all the same.
     fn change(&mut self, place: &Place, change: impl FnOnce(&mut Cache)) -> Result<(), CacheError> {
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
+        change(cache);
         if !is_writable(place) {
-            change(cache);
             return Ok(());
         }
-        let lock = Lock::take(place)?;
-        change(cache);
-        cache.write_ledger(place, &lock)
+        match Lock::take(place).and_then(|lock| cache.write_ledger(place, &lock)) {
+            Err(CacheError::Full { .. }) => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -333,6 +336,11 @@ impl Cache {
             Some((then, numbers)) if *then == now => numbers.contains(&number),
             _ => now.is_some(),
         }
+    }
+
+    /// Whether the image that this session knows refers to it, whatever became of the file.
+    fn knows(&self, number: u64) -> bool {
+        self.known.as_ref().is_some_and(|(_, numbers)| numbers.contains(&number))
     }
 
     /// The files of these are on the disk.
@@ -361,8 +369,8 @@ impl Cache {
     fn write_ledger(&mut self, place: &Place, _lock: &Lock) -> Result<(), CacheError> {
         let tried = "writing what this session reads";
         let ledger = match &mut self.ledger {
-            Some(ledger) if ledger.is_own() => ledger,
-            // None, or that of the process we were forked from, which is closed by this.
+            Some(ledger) if ledger.is_own() && ledger.is_there() => ledger,
+            // None, or one whose directory was removed, or that of the process we were forked from, which is closed by this.
             other => other.insert(Ledger::new(&place.home()).trying(place.dir(), tried)?),
         };
         ledger.write(&self.held).trying(place.dir(), tried)

@@ -42,6 +42,8 @@ pub struct Committed {
     pub replaced: bool,
     /// Whether the one before was not the one that the session knew.
     pub saved_elsewhere: bool,
+    /// Whether its name is known to be on the disk. Until it is, no file goes.
+    pub durable: bool,
     /// How many files are there still for no other reason than that this session holds them.
     pub kept: usize,
 }
@@ -80,16 +82,16 @@ pub(crate) fn put(commit: &Commit<'_>) -> Result<Committed, CacheError> {
     let saved_elsewhere = before.is_some() && before != commit.known;
     if files::have_same_bytes(commit.new, &image).trying(dir, "reading the image")? {
         files::remove(commit.new).trying(dir, "removing the new image")?;
-        return Ok(Committed { stamp: before, replaced: false, saved_elsewhere, kept: 0 });
+        return Ok(Committed { stamp: before, replaced: false, saved_elsewhere, durable: true, kept: 0 });
     }
     if let Ok(about) = fs::metadata(&image) {
         // Who may read it stays as it was; if that cannot be, as it is for new files.
         let _ = fs::set_permissions(commit.new, about.permissions());
     }
     fs::rename(commit.new, &image).trying(dir, "putting the new image in place")?;
-    // It is in place whatever comes now. That its name is on the disk matters before files go.
-    files::sync_dir(dir).trying(dir, "putting the new image in place")?;
-    Ok(Committed { stamp: stamp(&image), replaced: true, saved_elsewhere, kept: 0 })
+    // It is in place whatever comes now.
+    let durable = files::sync_dir(dir).is_ok();
+    Ok(Committed { stamp: stamp(&image), replaced: true, saved_elsewhere, durable, kept: 0 })
 }
 
 /// Through symbolic links: the file is replaced, not a link to it.

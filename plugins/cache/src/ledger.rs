@@ -1,7 +1,8 @@
 //! The ledger of a session: the numbers that it may still read, in a file whose lock says that the session lives.
 //!
 //! - It is made and locked under the directory's lock: whoever looks at it under that lock never finds it between the two.
-//! - It is written and read under the directory's lock too. A torn one, of a disk that was full, holds everything.
+//! - It is written and read under the directory's lock too. An empty one holds everything: so is it made, and so it becomes when there is no room for
+//!   what it has to say. Cutting a file needs none.
 //! - A forked child shares the lock of its parent's ledger, and so keeps what is in it; it makes one of its own before it holds anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,17 +53,23 @@ impl Ledger {
         self.pid == std::process::id()
     }
 
+    /// Whether nobody removed it, with its directory.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Says what is held; the directory's lock is held.
     pub(crate) fn write(&mut self, held: &Held) -> io::Result<()> {
         let text = held.text();
         if text == self.written {
             return Ok(());
         }
-        // A longer one is not complete until its last line is there.
         self.written.clear();
-        self.file.write_all_at(text.as_bytes(), 0)?;
-        self.file.set_len(text.len() as u64)?;
-        self.written = text;
+        let written = self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.set_len(text.len() as u64));
+        match written {
+            Ok(()) => self.written = text,
+            Err(_) => self.file.set_len(0)?,
+        }
         Ok(())
     }
 
@@ -185,10 +192,6 @@ impl Other {
 
 fn parse(bytes: &[u8]) -> Claim {
     let Ok(text) = std::str::from_utf8(bytes) else { return Claim::Everything };
-    // It was made, and nothing is held yet.
-    if text.is_empty() {
-        return Claim::These(BTreeSet::new());
-    }
     let Some(lines) = text.strip_suffix("end\n") else { return Claim::Everything };
     let numbers: Result<BTreeSet<u64>, _> = lines.lines().map(str::parse).collect();
     numbers.map_or(Claim::Everything, Claim::These)
@@ -217,9 +220,8 @@ mod tests {
         assert_eq!(parse(held.text().as_bytes()), Claim::These([3].into()));
         held.add_everything();
         assert_eq!(parse(held.text().as_bytes()), Claim::Everything);
-        assert_eq!(parse(b""), Claim::These(BTreeSet::new()));
         let text = Held::default().text();
-        for torn in ["3\n1", "3\n", "3\nen", "x\nend\n", "\u{fffd}\nend\n"] {
+        for torn in ["", "3\n1", "3\n", "3\nen", "x\nend\n", "\u{fffd}\nend\n"] {
             assert_eq!(parse(torn.as_bytes()), Claim::Everything, "{torn}");
         }
         assert_eq!(parse(text.as_bytes()), Claim::These(BTreeSet::new()));
