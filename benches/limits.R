@@ -23,6 +23,8 @@ limits <- list(
   # A file of `file()` mapped, and a byte of each page read. `how`: 0, with page faults; 1 and 2, all pages mapped at once, by MAP_POPULATE or
   # MADV_POPULATE_READ; 3, after asking for huge pages.
   touch = function(file, bytes, how = 0L) invisible(.Call("limit_touch", file, as.double(bytes), how)),
+  # The file at `path` opened, mapped three times, a byte of each mapping read, and unmapped.
+  map_thrice = function(path) invisible(.Call("limit_map_thrice", path)),
   # The sum of `first + step * (0:(n - 1))`, made in a small buffer.
   generate = function(n, first, step) .Call("limit_generate", as.double(n), as.double(first), as.double(step)),
   # Through the pointer of a double vector: the sum, or `n` elements at random places, read, and written to if `write`.

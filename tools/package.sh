@@ -1,7 +1,7 @@
 # Building, packing and installing the R package; sourced by ./dev.
 
 # The crates that the R package is made of, in the folders of the same names.
-crates=(core altrep containers plugins plugins/generators)
+crates=(core altrep containers plugins plugins/generators plugins/cache)
 
 # Pages of docs/ that are vignettes of the package too.
 vignettes=(adding-a-type door-r door-rust door-c dispatch)

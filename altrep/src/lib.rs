@@ -50,6 +50,7 @@ mod subset;
 mod symbols;
 pub mod sys;
 mod text;
+mod unseen;
 mod unshare;
 mod vector;
 pub mod verbs;
@@ -65,6 +66,7 @@ pub use by_value::set_judge;
 pub use door::registry;
 pub use session::{Session, ShareOptions};
 pub use sexp::Sexp;
+pub use unseen::may_change_unseen;
 
 pub use cowshed_core as core;
 pub use inventory;

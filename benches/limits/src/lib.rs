@@ -195,6 +195,31 @@ pub unsafe extern "C" fn limit_touch(fd: SEXP, len: SEXP, how: SEXP) -> SEXP {
     nil()
 }
 
+/// Opens the file at `path`, maps all of it three times, reads a byte of each mapping, unmaps and closes: what a mapped object takes at the least.
+///
+/// # Safety
+/// A character vector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_map_thrice(path: SEXP) -> SEXP {
+    // SAFETY: the caller's; a descriptor of ours, and mappings of a file that is not empty, of its length.
+    unsafe {
+        let fd = libc::open(libR_sys::R_CHAR(libR_sys::STRING_ELT(path, 0)), libc::O_RDONLY | libc::O_CLOEXEC);
+        assert!(fd >= 0, "open: {}", std::io::Error::last_os_error());
+        let len = libc::lseek(fd, 0, libc::SEEK_END) as usize;
+        let mut maps = [null_mut(); 3];
+        for at in &mut maps {
+            *at = libc::mmap(null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
+            assert_ne!(*at, libc::MAP_FAILED);
+            std::hint::black_box(at.cast::<u8>().read_volatile());
+        }
+        for at in maps {
+            libc::munmap(at, len);
+        }
+        libc::close(fd);
+    }
+    nil()
+}
+
 /// Sums a sequence of doubles that is made block by block in a small buffer: what a virtual vector takes at the least.
 ///
 /// # Safety

@@ -11,6 +11,7 @@ use cowshed_altrep::{door, memory, named, proxies, slices, stored, virtuals};
 use cowshed_generators as generators;
 
 use crate::arguments::{Variable, count, flag, name, whole};
+use crate::cache::{self, Cached};
 use crate::report;
 
 /// R's table of entry points.
@@ -283,6 +284,44 @@ entries! {
     unregister(package) |r: R| r.number(door::unregister(&package.text(r)?.unwrap_or_default()) as f64);
 
     open_segment(x) |r: R| verbs::open_segment(r, x);
+
+    may_change_unseen(x) |r: R| r.logical(cowshed_altrep::may_change_unseen(r, x)?);
+
+    cache_new(dir, subdir) |r: R| Cached::of(r, dir, subdir)?.new_file(r);
+
+    cache_number(dir, subdir, files, kinds) |r: R| Cached::of(r, dir, subdir)?.number(r, files, kinds);
+
+    cache_locate(dir, subdir, numbers) |r: R| Cached::of(r, dir, subdir)?.locate(r, numbers);
+
+    cache_adopt(dir, subdir, numbers) |r: R| Cached::of(r, dir, subdir)?.adopt(r, numbers);
+
+    cache_will_read(dir, subdir) |r: R| Cached::of(r, dir, subdir)?.will_read();
+
+    cache_has_read(dir, subdir, numbers, stamp) |r: R| Cached::of(r, dir, subdir)?.has_read(r, numbers, stamp);
+
+    cache_hold(dir, subdir, numbers) |r: R| Cached::of(r, dir, subdir)?.hold(r, numbers);
+
+    cache_let_go(dir, numbers) |r: R| cache::let_go(r, dir, numbers);
+
+    cache_retire(dir, subdir, numbers, hide) |r: R| Cached::of(r, dir, subdir)?.retire(r, numbers, flag(r, "hide", hide)? == Some(true));
+
+    cache_take(dir, subdir, from, copy) |r: R| Cached::of(r, dir, subdir)?.take(r, from, flag(r, "copy", copy)? == Some(true));
+
+    cache_new_image(image) |r: R| cache::new_image(r, image);
+
+    cache_give_up_image(new) |r: R| cache::give_up_image(r, new);
+
+    cache_commit(dir, subdir, new, image, numbers, drops, known) |r: R| {
+        Cached::of(r, dir, subdir)?.commit(r, new, image, numbers, drops, known)
+    };
+
+    cache_tidy(dir, subdir, numbers) |r: R| Cached::of(r, dir, subdir)?.tidy(r, numbers);
+
+    cache_stamp(image) |r: R| cache::stamp(r, image);
+
+    cache_same(a, b) |r: R| cache::same(r, a, b);
+
+    cache_close() |_: R| cache::close();
 
     set_judge_functions(frame, verdict) |r: R| {
         set_judge(r, frame, verdict)?;

@@ -1,6 +1,7 @@
 //! The library that the R package loads: `R_init_cowshed` and the entry points of `.Call`.
 
 mod arguments;
+mod cache;
 mod callables;
 mod entries;
 mod report;
