@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cowshed_core::{
     Flags, Host, Mode, Node, Opener, Segment, SegmentId, Stored, StoredError, Verified, open_stored, remove_stored,
-    verify_stored, write,
+    same_stored, verify_stored, write,
 };
 
 use crate::boundary::{Failure, R, Result};
@@ -161,6 +161,14 @@ pub fn files(r: R, x: Sexp) -> Result<Vec<PathBuf>> {
 pub fn verify(r: R, path: &Path) -> Result<bool> {
     let session = Session::new(r, ShareOptions::in_hook(Flags::default()));
     verify_stored(path, || session.poll()).map(|verified| verified == Verified::All)
+}
+
+/// Whether two files have the same object.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn same(a: &Path, b: &Path) -> Result<bool> {
+    Ok(same_stored(a, b)?)
 }
 
 /// Removes a file, if it is one of ours.

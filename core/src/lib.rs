@@ -62,4 +62,4 @@ pub use store::{
     About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,
     usual_store_path, when_full,
 };
-pub use stored::{Place, Stored, StoredError, Verified, open_stored, remove_stored, verify_stored};
+pub use stored::{Place, Stored, StoredError, Verified, open_stored, remove_stored, same_stored, verify_stored};

@@ -69,7 +69,8 @@ rewrite_cells <- function(cells, env, format = NULL) {
 
 # Whether an object that may change unseen has not.
 is_same_file <- function(file, cell, format = NULL) {
-  cell$number > 0 && (is.null(format) || format == cell$format) && .Call(cs_cache_same, file, cell$file)
+  if (cell$number == 0 || !is.null(format) && format != cell$format || !file.exists(cell$file)) return(FALSE)
+  if (cell$format == "segment") tryCatch(same_segment(file, cell$file), cowshed_error = function(e) FALSE) else .Call(cs_cache_same, file, cell$file)
 }
 
 about_cell <- function(cell, env) {

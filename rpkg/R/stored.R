@@ -82,5 +82,8 @@ stored_files <- function(path) {
 # One object in a file of its own that nobody changes.
 write_segment <- function(x, path) .Call(cs_write_segment, x, path)
 
+# Whether two files have the same object: what it was made by, and when, does not matter.
+same_segment <- function(a, b) .Call(cs_same_segment, a, b)
+
 # The object, lazily mapped.
 read_segment <- function(path) .Call(cs_read_segment, path)

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 pub use error::StoredError;
-pub use verify::{Verified, verify_stored};
+pub use verify::{Verified, same_stored, verify_stored};
 pub use writer::StoredWriter;
 
 use crate::lock::Lock;

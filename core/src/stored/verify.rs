@@ -1,4 +1,4 @@
-//! Checking what opening does not look at: the bytes of the payloads.
+//! What opening does not look at: the bytes of the payloads.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::{StoredError, regular};
 use crate::format::DATA_AT;
-use crate::segment::read_whole;
-use crate::{Checksums, FormatError};
+use crate::segment::{read_header, read_whole};
+use crate::{Checksums, FormatError, Header};
 
 /// What a check has found in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,35 @@ pub fn verify_stored<E: From<StoredError>>(
         poll()?;
     }
     Ok(Verified::All)
+}
+
+/// Whether two stored segments are the same but for their ids, and when and by whom they were made.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn same_stored(a: &Path, b: &Path) -> Result<bool, StoredError> {
+    let open = |path: &Path| regular(path, false);
+    let files = [(open(a)?, a), (open(b)?, b)];
+    let read = |i: usize, buffer: &mut [u8], at: u64| {
+        let (file, path): &(File, &Path) = &files[i];
+        file.read_exact_at(buffer, at).map_err(|source| StoredError::failed(path, "reading it", source))
+    };
+    let header = |i: usize| read_header(&files[i].0, None).map_err(|e| StoredError::unread(files[i].1, e));
+    let (one, other) = (header(0)?.0, header(1)?.0);
+    let shape = Header { id: one.id, created: one.created, uid: one.uid, pid: one.pid, ..other };
+    if shape != one {
+        return Ok(false);
+    }
+    let [mut mine, mut theirs] = [vec![0; Checksums::BLOCK as usize], vec![0; Checksums::BLOCK as usize]];
+    for at in (DATA_AT..one.file_len).step_by(Checksums::BLOCK as usize) {
+        let n = Checksums::BLOCK.min(one.file_len - at) as usize;
+        read(0, &mut mine[..n], at)?;
+        read(1, &mut theirs[..n], at)?;
+        if mine[..n] != theirs[..n] {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a file was a segment once, whatever became of it.

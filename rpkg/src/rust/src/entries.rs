@@ -83,6 +83,10 @@ entries! {
 
     write_segment(x, path) |r: R| stored::save(r, x, &stored::path(r, "path", path)?).map(|()| Sexp::null());
 
+    same_segment(a, b) |r: R| {
+        stored::same(&stored::path(r, "a", a)?, &stored::path(r, "b", b)?).and_then(|same| r.logical(same))
+    };
+
     read_segment(path) |r: R| {
         let wish = Wish::of_flags([Some(true), None, None]);
         stored::open(r, &stored::path(r, "path", path)?, &wish)
