@@ -2,17 +2,17 @@
 #
 #   ./dev stress               all of it: hours
 #   ./dev stress short         what CI runs of it beside ./dev test: minutes
-#   ./dev stress PART [HOW]    kills, applies, faults, storm, pages, loop, model, valgrind
+#   ./dev stress PART [HOW]    kills, applies, saves, faults, storm, pages, loop, model, valgrind
 
 stress() {
   local part=${1:-all}
   [ $# -eq 0 ] || shift
   need_build_tools
   case $part in
-    kills | applies | faults | storm | pages | loop | model | valgrind) "stress_$part" "$@" ;;
+    kills | applies | saves | faults | storm | pages | loop | model | valgrind) "stress_$part" "$@" ;;
     short) stress_short ;;
-    all) each_of stress_kills stress_applies stress_faults stress_storm stress_pages stress_loop stress_model 'stress_valgrind all' 'fuzz 10000000' sanitize ;;
-    *) die "no part '$part'; there are: kills applies faults storm pages loop model valgrind short" ;;
+    all) each_of stress_kills stress_applies stress_saves stress_faults stress_storm stress_pages stress_loop stress_model 'stress_valgrind all' 'fuzz 10000000' sanitize ;;
+    *) die "no part '$part'; there are: kills applies saves faults storm pages loop model valgrind short" ;;
   esac
 }
 
@@ -66,6 +66,13 @@ stress_applies() {
   need_build_tools
   install_package || return
   step applies "Kills amid memApply(), ${1:-300} rounds" Rscript --vanilla tests/reliability/applies.R "${1:-300}" "${2:-1}" && tail -n 40 "$logs/applies.log"
+}
+
+# stress_saves [ROUNDS [SEED]]: SIGKILL at random points of Save, and at each of its system calls; and each of them failing.
+stress_saves() {
+  need_build_tools
+  install_package || return
+  step saves "Kills and faults amid Save, ${1:-200} rounds" Rscript --vanilla tests/reliability/saves.R "${1:-200}" "${2:-1}" && tail -n 12 "$logs/saves.log"
 }
 
 # stress_storm [PROCESSESxSEGMENTSxSECONDS]: many processes at the same segments.
