@@ -44,6 +44,7 @@ pub(crate) use fork::install as install_fork_hooks;
 pub use listing::{About, Holding, Listed, Reported};
 pub use memory::check_memory_name;
 pub use names::Name;
+pub(crate) use room::let_go;
 pub use room::when_full;
 pub use waiting::Waiting;
 

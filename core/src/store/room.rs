@@ -38,6 +38,13 @@ pub fn when_full(relief: fn()) {
     let _ = RELIEF.set(relief);
 }
 
+/// Has the host let go of what nobody uses any more.
+pub(crate) fn let_go() {
+    if let Some(relief) = RELIEF.get() {
+        relief();
+    }
+}
+
 /// No room, and how many bytes too few there are.
 struct Shortage {
     bytes: u64,
@@ -133,10 +140,8 @@ impl Store {
 
     /// Has the host let go of what nobody in this process uses any more, and sweeps. How many segments went.
     pub(super) fn relieve(&self) -> usize {
-        RELIEF.get().map_or(0, |relief| {
-            relief();
-            self.sweep()
-        })
+        let_go();
+        self.sweep()
     }
 
     /// Enters a segment in the ledger, making room if there is none. Returns with the state locked, so that what is entered is also made live.

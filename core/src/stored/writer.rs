@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{ALIGN, CONTROL_AT, DATA_AT, LARGE, align_up};
 use crate::segment::{Sink, header, place};
+use crate::store::let_go;
 use crate::sys::{self, Unnamed};
 use crate::{Checksums, CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
 
@@ -58,7 +59,16 @@ impl StoredWriter {
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), CreateError> {
-        sys::write_at(self.file.file(), bytes, at).map_err(|e| self.failed("writing it", e, bytes.len() as u64))
+        let write = || sys::write_at(self.file.file(), bytes, at);
+        let wrote = match write() {
+            // Files that were removed have their space until nobody has them open.
+            Err(e) if sys::is_full(&e) => {
+                let_go();
+                write()
+            }
+            wrote => wrote,
+        };
+        wrote.map_err(|e| self.failed("writing it", e, bytes.len() as u64))
     }
 
     fn failed(&self, what: &'static str, source: io::Error, asked: u64) -> CreateError {
@@ -125,7 +135,11 @@ impl Sink for StoredWriter {
     fn begin(&mut self, len: u64) -> Result<Payload, CreateError> {
         let payload = place(self.end(), len);
         if len >= LARGE {
-            let free = sys::free_bytes(&self.dir).unwrap_or(u64::MAX);
+            let free = || sys::free_bytes(&self.dir).unwrap_or(u64::MAX);
+            if len > free() {
+                let_go();
+            }
+            let free = free();
             if len > free {
                 return Err(CreateError::NoSpace { path: self.path.clone(), asked: len, free });
             }
