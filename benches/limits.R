@@ -9,7 +9,11 @@ load_limits <- function(library) dyn.load(library)
 limits <- list(
   # The bytes of `x` written into a new file in the store.
   write = function(x, store) invisible(.Call("limit_write", x, store)),
-  # The same, the file being named and removed, too.
+  # The same, and until they are on the disk.
+  write_synced = function(x, store) invisible(.Call("limit_write_synced", x, store)),
+  # The sum of `n` doubles of a file, opened and mapped so many times.
+  map_sum = function(file, offset, n, maps = 1) .Call("limit_map_sum", file, as.double(offset), as.double(n), as.double(maps)),
+  # The same as write(), the file being named and removed, too.
   small = function(x, store) invisible(.Call("limit_small", x, store)),
   # The bytes of `x` written through a mapping.
   map_write = function(x, store) invisible(.Call("limit_map_write", x, store)),

@@ -5,10 +5,12 @@ use std::ffi::CStr;
 use cowshed_core::{Encoder, Node, NodeId, Opener};
 
 use crate::boundary::{R, Result, call};
+use crate::hooks::Viewed;
+use crate::object::Object;
 use crate::session::Session;
 use crate::sexp::Sexp;
-use crate::symbols;
 use crate::sys::{self, SEXP};
+use crate::{by_kind, symbols};
 
 const NAME: &str = "r.attributes";
 /// Bits of a node's `aux`: R's object bit, which the class attribute restores, and S4's, which nothing else does.
@@ -87,15 +89,38 @@ pub fn restore(session: &Session, x: Sexp, node: NodeId, from: &mut Opener<'_, S
         for (name, value) in names.ok_or_else(|| bad(from))?.into_iter().zip(values) {
             r.scope(|| {
                 let value = session.in_attributes(|| from.open(value))?;
-                set(r, x, name, value)
+                // R and C code ask these for their pointers all the time.
+                let small = is(name, &[c"class", c"dim", c"tsp"]);
+                set(r, x, name, if small { unshared(r, value)? } else { value })
             })?;
         }
     }
     if whole.aux & S4 != 0 {
-        // SAFETY: the object is new, so R sets its bit in place.
-        call(r, || unsafe { sys::Rf_asS4(x.0, 1, 0) })?;
+        // R would set the bit of a duplicate, where an object may not be changed in place, as views may not; what it copies from another one it sets.
+        call(r, || {
+            // SAFETY: a new object, whose bit is set in place; it is protected while R copies its bits, for it has no attributes.
+            unsafe {
+                let bits = sys::Rf_protect(sys::Rf_asS4(sys::Rf_allocVector(sys::RAWSXP, 0), 1, 0));
+                sys::Rf_copyMostAttrib(bits, x.0);
+                sys::Rf_unprotect(1);
+            }
+        })?;
     }
     Ok(())
+}
+
+/// A plain vector in place of a view that was just made.
+fn unshared(r: R, x: Sexp) -> Result<Sexp> {
+    let Some(object) = Object::find(x.0) else { return Ok(x) };
+    let plain = Sexp(by_kind!(object.kind(), K => K::copy(r, object)?, return Ok(x)));
+    // Of class, the package that defines it.
+    let cells = cells(x);
+    for cell in cells {
+        // SAFETY: a cell of its attributes.
+        let (name, value) = unsafe { (sys::TAG(cell), sys::CAR(cell)) };
+        set(r, plain, name, unshared(r, Sexp(value))?)?;
+    }
+    Ok(plain)
 }
 
 /// Sets an attribute, or a slot of an S4 object that is nothing but its slots.

@@ -14,6 +14,7 @@ use crate::span::Span;
 use crate::sys::{self, SexpType};
 use crate::verbs::{Wish, bad_argument};
 use crate::view::View;
+use crate::{stored, stores};
 
 /// A vector of `len` zeros of one of the five types, with the attributes of a named list.
 ///
@@ -22,17 +23,33 @@ use crate::view::View;
 pub fn blank(r: R, kind: SexpType, len: usize, attributes: Sexp, wish: &Wish) -> Result<Sexp> {
     let names = names(r, attributes)?;
     let session = Session::new(r, wish.options(r)?);
-    let store = wish.store(r)?;
     let refused = || bad_argument("`mode` must be raw, logical, integer, numeric or complex");
+    if !wish.store.is_null() {
+        // Attributes go to the file with what they fit: a vector of that length, which has no elements.
+        let like = by_element!(kind, E => Object::new::<E>(r, nothing(len), Flags::default())?, return Err(refused()));
+        let like = Sexp(like.sexp());
+        set_all(r, like, &names, attributes)?;
+        return by_element!(kind, E => stored::blank::<E>(r, like, len, wish), Err(refused()));
+    }
+    let store = stores::usual(r)?;
     let object = by_element!(kind, E => make::<E>(&session, store, len)?, return Err(refused()));
     let x = Sexp(object.sexp());
+    set_all(r, x, &names, attributes)?;
+    Ok(x)
+}
+
+fn nothing(len: usize) -> View {
+    View::broken(Vec::new(), len, "store", "it has no elements".to_owned())
+}
+
+fn set_all(r: R, x: Sexp, names: &[String], attributes: Sexp) -> Result<()> {
     // The dimensions first: dimnames need them.
     for dim in [true, false] {
         for (i, name) in names.iter().enumerate().filter(|(_, name)| (*name == "dim") == dim) {
             set(r, x, name, attributes.element(r, i)?)?;
         }
     }
-    Ok(x)
+    Ok(())
 }
 
 fn make<E: Element>(session: &Session, store: cowshed_core::Store, len: usize) -> Result<Object> {

@@ -18,7 +18,7 @@ use crate::reference::Reference;
 use crate::span::{self, Span};
 use crate::sys::{self, R_xlen_t, SEXP};
 use crate::view::{Source, View};
-use crate::{by_element, by_value, layout, message, options, references, stores, subset};
+use crate::{by_element, by_value, layout, message, options, references, stored, stores, subset};
 
 /// Below this many bytes a plain copy is cheaper than a private mapping (measured: the two meet near 20 KB).
 const PLAIN_COPY: usize = 64 << 10;
@@ -205,16 +205,21 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
     }
     K::settle(r, x)?;
     let Some(span) = view.span() else { return Ok(None) };
-    let Some(lease) = span.segment.lease() else { return Ok(None) };
-    let store = lease.store();
-    let ticket = match by {
-        By::Reference(message) => {
-            match message.ticket(r, store, &span.segment, span.node.0, span.saved(view.len() as u64)) {
-                None => return Ok(None),
-                ticket => ticket,
-            }
+    let (ticket, path, stored) = match (span.segment.lease(), span.segment.place()) {
+        (Some(lease), _) => {
+            let store = lease.store();
+            let saved = span.saved(view.len() as u64);
+            let ticket = match by {
+                By::Reference(message) => match message.ticket(r, store, &span.segment, span.node.0, saved) {
+                    None => return Ok(None),
+                    ticket => ticket,
+                },
+                By::Measure | By::Value => None,
+            };
+            (ticket, store.path().into(), false)
         }
-        By::Measure | By::Value => None,
+        (None, Some(place)) if place.is_there() => (None, place.path().to_owned().into(), true),
+        _ => return Ok(None),
     };
     let reference = Reference {
         id: span.segment.id(),
@@ -225,7 +230,8 @@ pub(crate) fn serialized_state<K: Viewed>(r: R, x: Object) -> Result<Option<SEXP
         start: span.start,
         len: view.len() as u64,
         machine: Machine::this(),
-        store: store.path().into(),
+        store: path,
+        stored,
     };
     raw(r, &reference.bytes()).map(Some)
 }
@@ -301,11 +307,13 @@ pub(crate) fn unserialize<K: Viewed>(r: R, state: SEXP) -> Result<SEXP> {
 }
 
 fn attach<K: Viewed>(reference: &Reference) -> Result<View> {
-    if !reference.machine.may_be(Machine::this()) {
+    let segment = if reference.stored {
+        stored::of_reference(&reference.store, reference.id)?
+    } else if reference.machine.may_be(Machine::this()) {
+        stores::of_reference(&reference.store, reference.id)?.attach(reference.id, reference.ticket)?
+    } else {
         return Err(AttachError::Machine { id: reference.id }.into());
-    }
-    let store = stores::of_reference(&reference.store, reference.id)?;
-    let segment = store.attach(reference.id, reference.ticket)?;
+    };
     let view = segment
         .table()
         .get(reference.node)

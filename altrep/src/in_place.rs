@@ -26,8 +26,6 @@ pub(crate) struct InPlace {
     stops: OnceCell<Stops>,
     /// The flags that were asked for, rather than left to the options: a view with others is not what was wanted.
     asked: Flags,
-    /// Whether a view is fine in whichever store it is.
-    any_store: bool,
     met: RefCell<HashSet<usize>>,
     /// Not yet looked into, and whether all that is bound there has to be shareable.
     waiting: RefCell<Vec<(Sexp, bool)>>,
@@ -37,11 +35,10 @@ pub(crate) struct InPlace {
 }
 
 impl InPlace {
-    pub(crate) fn new(asked: Flags, any_store: bool) -> Self {
+    pub(crate) fn new(asked: Flags) -> Self {
         InPlace {
             stops: OnceCell::new(),
             asked,
-            any_store,
             met: RefCell::default(),
             waiting: RefCell::default(),
             written: RefCell::default(),
@@ -153,10 +150,9 @@ impl Session {
 
     /// Whether it is a view that share() would give back as it is.
     fn is_settled(&self, value: Sexp) -> bool {
-        let Some(in_place) = self.environments() else { return false };
-        Object::find(value.0).is_some_and(|object| {
-            in_place.any_store && object.view().is_shared() && self.are_as_asked(object.flags(), object.kind())
-        })
+        self.environments().is_some()
+            && Object::find(value.0)
+                .is_some_and(|object| object.view().is_shared() && self.are_as_asked(object.flags(), object.kind()))
     }
 
     fn step(&self, value: Sexp) -> Step {

@@ -43,6 +43,7 @@ mod session;
 mod sexp;
 pub mod slices;
 mod span;
+pub mod stored;
 mod stores;
 mod strings;
 mod subset;

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use cowshed_core::Name;
+use cowshed_core::{Name, Place};
 
 use crate::boundary::{Failure, R, Result};
 use crate::element::{Raw, plain};
@@ -54,12 +54,13 @@ pub fn settle(r: R, x: Sexp) -> Result<()> {
             let store = span.segment.lease().map(|lease| lease.store());
             let there = match store {
                 Some(store) => store.ensure_named(&span.segment)? && store.names(&span.segment),
-                None => false,
+                None => span.segment.place().is_some_and(Place::is_there),
             };
             if !there {
                 let id = span.segment.id();
-                let why =
-                    format!("segment {id} was freed, so that nobody else could find it; unshare() the object first");
+                let why = format!(
+                    "segment {id} was freed, or its file removed, so that nobody else could find it; unshare() the object first"
+                );
                 return Err(Failure::new("gone", why));
             }
         }

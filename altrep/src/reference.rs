@@ -1,4 +1,4 @@
-//! What travels between processes in place of the data: 56 bytes, and the store's directory if it is not the usual one.
+//! What travels between processes in place of the data: 56 bytes, and the store's directory if it is not the usual one, or the path of the file that has it for good.
 //!
 //! It is the state R's serialize() writes for a view; `docs/format.md` has the layout. Bytes from outside are checked; what is left unsaid here
 //! is checked at attach.
@@ -27,20 +27,22 @@ pub(crate) struct Reference {
     pub(crate) len: u64,
     /// Where it was made. On any other it is not looked for: there, the same name may be of other memory.
     pub(crate) machine: Machine,
+    /// The directory of its store; or, `stored`, the path of its own file.
     pub(crate) store: Cow<'static, Path>,
+    pub(crate) stored: bool,
 }
 
 impl Reference {
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let elsewhere = self.store != usual_store_path();
+        let elsewhere = if self.stored { 2 } else { (self.store != usual_store_path()).into() };
         let mut b = Vec::with_capacity(FIXED);
-        b.extend([VERSION, self.flags.bits(), elsewhere.into(), self.part.into()]);
+        b.extend([VERSION, self.flags.bits(), elsewhere, self.part.into()]);
         b.extend(self.node.to_le_bytes());
         b.extend(self.id.bytes());
         for number in [self.ticket.map_or(0, Ticket::bits), self.start, self.len, self.machine.bits()] {
             b.extend(number.to_le_bytes());
         }
-        if elsewhere {
+        if elsewhere > 0 {
             b.extend(self.store.as_os_str().as_bytes());
         }
         b
@@ -52,7 +54,7 @@ impl Reference {
         let u64_at = |at: usize| u64::from_le_bytes(fixed[at..at + 8].try_into().expect("8 bytes"));
         let store = match fixed[2] {
             0 if rest.is_empty() => usual_store_path().into(),
-            1 if rest.first() == Some(&b'/') => Path::new(OsStr::from_bytes(rest)).to_owned().into(),
+            1 | 2 if rest.first() == Some(&b'/') => Path::new(OsStr::from_bytes(rest)).to_owned().into(),
             _ => return None,
         };
         let reference = Reference {
@@ -65,6 +67,7 @@ impl Reference {
             len: u64_at(40),
             machine: Machine::from_bits(u64_at(48)),
             store,
+            stored: fixed[2] == 2,
         };
         (fixed[0] == VERSION && fixed[3] <= 1).then_some(reference)
     }
@@ -84,6 +87,7 @@ mod tests {
             start: 1 << 40,
             len: 3,
             machine: Machine::from_bits(0x0123_4567_89ab_cdef),
+            stored: false,
             store,
         }
     }
@@ -92,7 +96,8 @@ mod tests {
     fn a_reference_reads_back_and_in_the_usual_store_is_56_bytes() {
         let usual = reference(usual_store_path().into());
         assert_eq!(usual.bytes().len(), 56);
-        for r in [usual, reference(Path::new("/tmp/ä/cowshed-0").into())] {
+        let stored = Reference { stored: true, ..reference(Path::new("/tmp/ä/x.cowshed").into()) };
+        for r in [usual, reference(Path::new("/tmp/ä/cowshed-0").into()), stored] {
             assert_eq!(Reference::parse(&r.bytes()), Some(r));
         }
     }

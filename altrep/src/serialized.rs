@@ -14,13 +14,16 @@ use crate::sexp::Sexp;
 use crate::sys;
 use crate::{Registration, by_value};
 
+/// The strategy.
+pub(crate) const NAME: &str = "r.serialized";
+
 struct Serialized;
 
 inventory::submit!(Registration(&Serialized));
 
 impl Shareable<Session> for Serialized {
     fn name(&self) -> &'static str {
-        "r.serialized"
+        NAME
     }
 
     fn kinds(&self) -> &'static [u8] {
@@ -33,7 +36,7 @@ impl Shareable<Session> for Serialized {
 
     fn encode(&self, session: &Session, value: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
         session.refuse_opaque(value)?;
-        if session.put_off_within(value)? {
+        if !session.options.stored && session.put_off_within(value)? {
             return out.node(self.name(), Node { aux: STRUCTURE, ..Node::default() }, &[]);
         }
         if value == Sexp::missing_argument() {

@@ -28,6 +28,8 @@ pub struct Session {
     keeper: Cell<Option<Keeper>>,
     /// Whether what is shared already is written again, because what holds it will open it from its node.
     afresh: Cell<bool>,
+    /// Whether what is written makes a virtual vector: nothing in it is to become longer than it is.
+    recipe: Cell<bool>,
     /// If environments are shared too: those that were met.
     environments: Option<InPlace>,
     /// Proxies of objects whose class packages share.
@@ -45,8 +47,8 @@ pub struct ShareOptions {
     pub shared_attributes: bool,
     /// Whether what cannot be shared is an error.
     pub must_work: bool,
-    /// Whether parts that are shared already are written again: for another store.
-    pub afresh: bool,
+    /// Whether it goes to a file of its own: all of it, what is shared already too, and what only R can send as R sends it.
+    pub stored: bool,
 }
 
 impl ShareOptions {
@@ -61,13 +63,13 @@ impl ShareOptions {
             min_length: options::min_length(r)?,
             shared_attributes: options::shared_attributes(r)?,
             must_work: options::must_work(r)?,
-            afresh: false,
+            stored: false,
         })
     }
 
     /// For what R's hooks make, where the options have no say: whatever can be shared is.
     pub(crate) fn in_hook(flags: Flags) -> Self {
-        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false, afresh: false }
+        ShareOptions { flags, min_length: 0, shared_attributes: true, must_work: false, stored: false }
     }
 }
 
@@ -81,6 +83,7 @@ impl Session {
             strings: Cell::new(false),
             keeper: Cell::new(None),
             afresh: Cell::new(false),
+            recipe: Cell::new(false),
             environments: None,
             proxies: proxies::Memo::default(),
         }
@@ -99,7 +102,7 @@ impl Session {
     /// Whether what is met now has to be shareable.
     pub(crate) fn must_work(&self) -> bool {
         let lenient = self.environments.as_ref().is_some_and(InPlace::is_lenient);
-        self.options.must_work && self.attributes.get() == 0 && !lenient
+        self.options.must_work && self.attributes.get() == 0 && !self.recipe.get() && !lenient
     }
 
     /// Runs `body`, in which nothing has to be shareable: attributes travel as they can.
@@ -126,9 +129,22 @@ impl Session {
         value
     }
 
+    /// Runs `body`, which writes what makes a virtual vector.
+    pub(crate) fn in_recipe<T>(&self, body: impl FnOnce() -> T) -> T {
+        let before = self.recipe.replace(true);
+        let value = body();
+        self.recipe.set(before);
+        value
+    }
+
+    /// Whether this does.
+    pub(crate) fn is_in_recipe(&self) -> bool {
+        self.recipe.get()
+    }
+
     /// Whether what is shared already has to be written again.
     pub(crate) fn writes_afresh(&self) -> bool {
-        self.options.afresh || self.afresh.get()
+        self.options.stored || self.afresh.get()
     }
 
     /// Runs `body`, in which the parts of a container are made: their views belong together.

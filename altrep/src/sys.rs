@@ -128,6 +128,7 @@ unsafe extern "C-unwind" {
     pub fn R_IsNamespaceEnv(env: SEXP) -> c_int;
     pub fn Rf_type2char(kind: SexpType) -> *const c_char;
     pub fn Rf_asS4(x: SEXP, yes: c_int, complete: c_int) -> SEXP;
+    pub fn Rf_copyMostAttrib(from: SEXP, to: SEXP);
     pub fn SHALLOW_DUPLICATE_ATTRIB(to: SEXP, from: SEXP);
     pub fn Rf_shallow_duplicate(x: SEXP) -> SEXP;
     pub fn Rf_GetOption1(name: SEXP) -> SEXP;

@@ -6,12 +6,13 @@ use cowshed_core::{Claim, Encoder, Facts, Flags, Node, NodeId, Opener, Payload, 
 
 use crate::boundary::{R, Result, call};
 use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
+use crate::object::Object;
 use crate::session::Session;
 use crate::sexp::Sexp;
 use crate::span::Span;
 use crate::sys::{self, R_xlen_t};
 use crate::view::View;
-use crate::{Registration, attributes, hooks};
+use crate::{Registration, attributes, hooks, virtuals};
 
 struct Vector<E>(PhantomData<E>);
 
@@ -33,8 +34,9 @@ impl<E: Element> Shareable<Session> for Vector<E> {
         const { &[E::TYPE as u8] }
     }
 
-    fn claim(&self, _: &Session, _: Sexp) -> Claim {
-        Claim::Type
+    fn claim(&self, session: &Session, x: Sexp) -> Claim {
+        // R's `1:n` is in a recipe what it is, however many elements it would have.
+        if session.is_in_recipe() && makes_its_elements(session.r, x) { Claim::No } else { Claim::Type }
     }
 
     fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
@@ -68,6 +70,13 @@ impl<E: Element> Shareable<Session> for Vector<E> {
         attributes::take_over(session, original, x, node, from)?;
         Ok(x)
     }
+}
+
+/// Whether it is an ALTREP of others that has its elements nowhere.
+fn makes_its_elements(r: R, x: Sexp) -> bool {
+    let others = x.is_altrep() && Object::find(x.0).is_none() && !virtuals::is_virtual(x);
+    // SAFETY: a vector.
+    others && call(r, || unsafe { sys::DATAPTR_OR_NULL(x.0) }).is_ok_and(|data| data.is_null())
 }
 
 fn view<E: Element>(node: NodeId, from: &Opener<'_, Session>) -> Result<(View, usize)> {

@@ -12,7 +12,7 @@ use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::view::View;
 use crate::walk::{self, Attributes, Reach, Step};
-use crate::{by_kind, condition, lists, proxies, registry, stores, sys, virtuals};
+use crate::{by_kind, condition, lists, proxies, registry, stored, stores, sys, virtuals};
 
 pub use crate::blank::blank;
 pub use crate::environment::listed;
@@ -30,13 +30,18 @@ pub struct Wish {
     pub shared_attributes: Option<bool>,
     /// Whether what cannot be shared is an error.
     pub must_work: Option<bool>,
-    /// A directory for the segment; NULL for the usual store.
+    /// A directory, or a file in one, where the object is to stay; NULL for the usual store.
     pub store: Sexp,
 }
 
 const FLAGS: [Flags; 3] = [Flags::COPY_ON_WRITE, Flags::SHARED_SUBSET, Flags::SHARED_COPY];
 
 impl Wish {
+    /// Nothing is said but these flags.
+    pub fn of_flags(flags: [Option<bool>; 3]) -> Wish {
+        Wish { flags, min_length: None, shared_attributes: None, must_work: None, store: Sexp::null() }
+    }
+
     fn flags(&self, unsaid: Flags) -> Flags {
         let mut flags = unsaid;
         for (flag, said) in FLAGS.into_iter().zip(self.flags) {
@@ -57,12 +62,8 @@ impl Wish {
             min_length: self.min_length.unwrap_or(usual.min_length),
             shared_attributes: self.shared_attributes.unwrap_or(usual.shared_attributes),
             must_work: self.must_work.unwrap_or(usual.must_work),
-            afresh: !self.store.is_null(),
+            stored: !self.store.is_null(),
         })
-    }
-
-    pub(crate) fn store(&self, r: R) -> Result<Store> {
-        if self.store.is_null() { stores::usual(r) } else { stores::within(r, self.store) }
     }
 }
 
@@ -71,28 +72,29 @@ impl Wish {
 /// # Errors
 /// No room in the store, interrupted, or (under `mustWork`) not shareable.
 pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
+    if !wish.store.is_null() {
+        return stored::share(r, x, wish);
+    }
     if x.is_null() {
         return Ok(x);
     }
     if let Some(shared) = Object::find(x.0) {
         shared.view().check()?;
-        if shared.view().is_shared() && wish.store.is_null() {
+        if shared.view().is_shared() {
             return share_again(r, x, shared, wish);
         }
     }
     if let Some(list) = Object::find_list(x.0)
-        && wish.store.is_null()
         && wish.flags(list.flags()) == list.flags()
         && !lists::is_changed(list)
     {
         return Ok(x);
     }
-    if virtuals::is_shared(x) && wish.flags(Flags::COPY_ON_WRITE).contains(Flags::COPY_ON_WRITE) && wish.store.is_null()
-    {
+    if virtuals::is_shared(x) && wish.flags(Flags::COPY_ON_WRITE).contains(Flags::COPY_ON_WRITE) {
         return Ok(x);
     }
-    let environments = InPlace::new(wish.asked(), wish.store.is_null());
-    share_with(x, wish.store(r)?, Session::in_place(r, wish.options(r)?, environments))
+    let environments = InPlace::new(wish.asked());
+    share_with(x, stores::usual(r)?, Session::in_place(r, wish.options(r)?, environments))
 }
 
 fn share_new(r: R, x: Sexp, store: Store, options: ShareOptions) -> Result<Sexp> {
@@ -173,10 +175,10 @@ fn share_again(r: R, x: Sexp, shared: Object, wish: &Wish) -> Result<Sexp> {
     let thaw =
         !new.contains(Flags::COPY_ON_WRITE) && shared.view().span().is_none_or(|s| s.segment.mode() == Mode::Frozen);
     if thaw {
-        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r)? });
+        return share_new(r, x, stores::usual(r)?, ShareOptions { flags: new, ..wish.options(r)? });
     }
     let Some(same) = by_kind!(x.kind(), K => again::<K>(r, shared, new)?, None) else {
-        return share_new(r, x, wish.store(r)?, ShareOptions { flags: new, ..wish.options(r)? });
+        return share_new(r, x, stores::usual(r)?, ShareOptions { flags: new, ..wish.options(r)? });
     };
     // SAFETY: both R objects.
     call(r, || unsafe { sys::SHALLOW_DUPLICATE_ATTRIB(same.sexp(), x.0) })?;

@@ -18,7 +18,7 @@ impl Shareable<Session> for Closure {
     }
 
     fn claim(&self, session: &Session, function: Sexp) -> Claim {
-        if session.is_machinery(function) { Claim::No } else { Claim::Type }
+        if session.options.stored || session.is_machinery(function) { Claim::No } else { Claim::Type }
     }
 
     fn encode(&self, session: &Session, function: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {

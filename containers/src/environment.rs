@@ -17,8 +17,8 @@ impl Shareable<Session> for Environment {
         const { &[sys::ENVSXP as u8] }
     }
 
-    fn claim(&self, _: &Session, _: Sexp) -> Claim {
-        Claim::Type
+    fn claim(&self, session: &Session, _: Sexp) -> Claim {
+        if session.options.stored { Claim::No } else { Claim::Type }
     }
 
     fn encode(&self, session: &Session, environment: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {

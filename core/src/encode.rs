@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::format::DEEPEST;
+use crate::segment::zeros;
 use crate::{
     Backing, ByAddress, DispatchError, Flags, Host, Mode, Node, NodeId, Payload, Registry, Segment, Sink, Table,
 };
@@ -20,11 +21,25 @@ pub fn share<H: Host, B: Backing>(
     value: H::Value,
     flags: Flags,
 ) -> Result<Arc<Segment>, H::Error> {
+    write(host, registry, backing, flags, |out| out.encode(value))
+}
+
+/// The same of what `root` describes, which may be no value of the host's.
+///
+/// # Errors
+/// As [`share`], and those of `root`.
+pub fn write<H: Host, B: Backing>(
+    host: &H,
+    registry: &Registry<H>,
+    backing: &B,
+    flags: Flags,
+    root: impl FnOnce(&mut Encoder<'_, H>) -> Result<NodeId, H::Error>,
+) -> Result<Arc<Segment>, H::Error> {
     let mode = if flags.contains(Flags::COPY_ON_WRITE) { Mode::Frozen } else { Mode::WriteThrough };
     let mut writer = backing.writer(mode)?;
     let table = SPARE.take().unwrap_or_default();
     let mut encoder = Encoder { host, registry, sink: &mut writer, table, seen: HashMap::default(), depth: 0 };
-    let root = encoder.encode(value)?;
+    let root = root(&mut encoder)?;
     host.finish(&mut encoder)?;
     let table = encoder.table;
     let segment = backing.seal(writer, &table, root)?;
@@ -124,6 +139,14 @@ impl<H: Host> Encoder<'_, H> {
             self.write(piece)?;
         }
         Ok(payload)
+    }
+
+    /// Writes a payload of `len` zeros.
+    ///
+    /// # Errors
+    /// No room, or interrupted.
+    pub fn zeros(&mut self, len: u64) -> Result<Payload, H::Error> {
+        zeros(&mut *self.sink, len, || self.host.poll())
     }
 
     /// Writes a payload of `len` bytes that is not in memory: `fill(offset, buffer)` makes it piece by piece, in order.

@@ -166,6 +166,35 @@ pub enum CreateError {
         /// What the system said.
         source: io::Error,
     },
+    /// The disk has no room for a stored segment.
+    #[error(
+        "no room for {asked} bytes in the file '{}': {free} bytes are free there; remove files you no longer need, or choose another directory",
+        path.display()
+    )]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// Bytes wanted.
+        asked: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// What would be stored there must not take another file's place.
+    #[error("there is a file '{}' already; remove it first (freeSharedFile()), or choose another name", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of a stored segment cannot be made or written.
+    #[error("the file '{}' cannot be stored ({what}: {source}); choose a directory that is there and that you can write", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// More nodes or names than the format counts.
     #[error("the object has more parts ({parts}) than a segment can number; share its parts one by one")]
     TooManyParts {
@@ -459,8 +488,10 @@ impl CreateError {
             CreateError::Full { .. }
             | CreateError::Budget { .. }
             | CreateError::Memory { .. }
+            | CreateError::NoSpace { .. }
             | CreateError::FileSize { .. } => Kind::Full,
-            CreateError::Write { .. } | CreateError::Spent => Kind::Store,
+            CreateError::Write { .. } | CreateError::Unwritable { .. } | CreateError::Spent => Kind::Store,
+            CreateError::Exists { .. } => Kind::Exists,
             CreateError::Store(e) => e.kind(),
             CreateError::TooManyParts { .. } => Kind::Unshareable,
             CreateError::Map { .. } => Kind::Memory,

@@ -8,7 +8,7 @@
 //! [`Segment`]. `open` walks the node table of a segment and lets each strategy make a value again.
 //!
 //! - The file format: `docs/format.md`, coded in `format`.
-//! - Who holds a segment, and when it goes: `docs/lifetime.md`, coded in `store`.
+//! - Who holds a segment, and when it goes: `docs/lifetime.md`, coded in `store`. Those that stay, in files of their own: `stored`.
 //!
 //! ```
 //! use cowshed_core::{Heap, fake::{Fake, Value, registry}, open, share, Flags};
@@ -38,14 +38,15 @@ mod pager;
 mod segment;
 mod sockets;
 mod store;
+mod stored;
 mod sys;
 
 pub use address::{AddressHasher, ByAddress};
 pub use dispatch::Registry;
-pub use encode::{Encoder, share};
+pub use encode::{Encoder, share, write};
 pub use error::{AllocateError, AttachError, CreateError, DispatchError, FormatError, Kind, NameError, StoreError};
 pub use flags::Flags;
-pub use format::{Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, Sent, TICKET_SLOTS, Table};
+pub use format::{Checksums, Control, DEEPEST, Facts, Header, Mode, Node, NodeId, Payload, Sent, TICKET_SLOTS, Table};
 pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use interrupts::{forget_interrupts, put_off_interrupts};
@@ -61,3 +62,4 @@ pub use store::{
     About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,
     usual_store_path, when_full,
 };
+pub use stored::{Place, Stored, StoredError, Verified, open_stored, remove_stored, verify_stored};

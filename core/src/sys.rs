@@ -29,23 +29,32 @@ pub(crate) struct Unnamed {
 struct Dotted(Option<PathBuf>);
 
 impl Unnamed {
-    /// In the directory where it will be linked.
+    /// In the directory where it will be linked. Nobody but this user may open it.
     pub(crate) fn create(dir: &Path) -> io::Result<Unnamed> {
+        Self::with_mode(dir, FILE_MODE)
+    }
+
+    /// The same, open to whom the process's umask lets.
+    pub(crate) fn create_by_umask(dir: &Path) -> io::Result<Unnamed> {
+        Self::with_mode(dir, Mode::from_raw_mode(0o666))
+    }
+
+    fn with_mode(dir: &Path, mode: Mode) -> io::Result<Unnamed> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        match rustix::fs::open(dir, flags, FILE_MODE) {
+        match rustix::fs::open(dir, flags, mode) {
             Ok(fd) => Ok(Unnamed { file: fd.into(), dotted: Dotted(None) }),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
-                Self::dotted(dir)
+                Self::dotted(dir, mode)
             }
             Err(e) => Err(e.into()),
         }
     }
 
-    fn dotted(dir: &Path) -> io::Result<Unnamed> {
+    fn dotted(dir: &Path, mode: Mode) -> io::Result<Unnamed> {
         loop {
             let path = dir.join(format!(".{}", crate::SegmentId::random()));
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            let file = File::from(rustix::fs::open(&path, flags, FILE_MODE)?);
+            let file = File::from(rustix::fs::open(&path, flags, mode)?);
             lock_exclusive(&file)?;
             // A sweep may have taken it for a dead one between its birth and its lock.
             if links(&file)? > 0 {
@@ -190,6 +199,26 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     file.write_all_at(bytes, at)
 }
 
+/// Has the file system set space aside, which reads as zeros. False if it cannot, and they must be written.
+#[cfg(target_os = "linux")]
+pub(crate) fn reserve(file: &File, at: u64, len: u64) -> io::Result<bool> {
+    let _quiet = NoFileSizeSignal::new();
+    loop {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), at, len) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Has the file system set space aside: not known how.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn reserve(_: &File, _: u64, _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// Whether a write failed because a file may not be that large. No room made elsewhere helps it.
 pub(crate) fn is_too_large(e: &io::Error) -> bool {
     e.raw_os_error() == Some(libc::EFBIG)
@@ -267,7 +296,7 @@ mod tests {
     fn a_name_is_linked_once_however_the_file_was_made() {
         let dir = std::env::temp_dir().join(format!("link-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
-        let made: [fn(&Path) -> io::Result<Unnamed>; 2] = [Unnamed::create, Unnamed::dotted];
+        let made: [fn(&Path) -> io::Result<Unnamed>; 2] = [Unnamed::create, |dir| Unnamed::dotted(dir, FILE_MODE)];
         for (i, make) in made.into_iter().enumerate() {
             let target = dir.join(i.to_string());
             let file = make(&dir).unwrap().link_new(&target).unwrap();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use cowshed_core::fake::FakeError;
 use cowshed_core::{
-    Backing, Claim, DispatchError, Encoder, Flags, Heap, Host, Kind, Mode, Node, NodeId, Opener, Registry, Segment,
-    Shareable, Store, Waiting, open, share,
+    Backing, Claim, CreateError, DispatchError, Encoder, Flags, Heap, Host, Kind, Mode, Node, NodeId, Opener, Registry,
+    Segment, Shareable, Store, Stored, Table, Waiting, open, share,
 };
 use support::{Dice, Dir, SmallDisk};
 
@@ -110,7 +110,8 @@ impl Shareable<Bytes> for Raw {
         // SAFETY: the table was checked, and nobody writes in these tests.
         let bytes = unsafe { std::slice::from_raw_parts(at, payload.len as usize) }.to_vec();
         assert_eq!(from.segment().frozen(payload).is_some(), from.segment().mode() == Mode::Frozen);
-        assert_eq!(from.segment().payload_mut(payload).is_some(), from.segment().lease().is_some() && !frozen(from));
+        let in_file = from.segment().lease().is_some() || from.segment().place().is_some();
+        assert_eq!(from.segment().payload_mut(payload).is_some(), in_file && !frozen(from));
         Ok(host.add(Thing::Bytes(bytes)))
     }
 }
@@ -450,6 +451,45 @@ laws!(heap, OnHeap { heap: Heap }, heap, |_: &OnHeap, _: &Segment| None, |_: &On
 });
 laws!(memory, Shed::new(Dir::memory()), store, Shed::again, Shed::left, Shed::file);
 laws!(waiting, Patient::new(), waiting, Patient::again, Patient::left, Patient::file);
+/// Stored for good, and removed at once: a path is used up by what is stored there.
+struct Passing(Dir);
+
+impl Passing {
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("x.cowshed")
+    }
+}
+
+struct Stores {
+    passing: Passing,
+}
+
+impl Backing for Passing {
+    type Writer = <Stored as Backing>::Writer;
+
+    fn writer(&self, mode: Mode) -> Result<Self::Writer, CreateError> {
+        Stored::new(&self.path()).writer(mode)
+    }
+
+    fn seal(&self, writer: Self::Writer, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
+        let segment = Stored::new(&self.path()).seal(writer, table, root)?;
+        std::fs::remove_file(self.path()).unwrap();
+        Ok(segment)
+    }
+}
+
+fn stores() -> Stores {
+    Stores { passing: Passing(Dir::disk()) }
+}
+
+laws!(
+    stored,
+    stores(),
+    passing,
+    |_: &Stores, _: &Segment| None,
+    |stores: &Stores| std::fs::read_dir(stores.passing.0.path()).unwrap().count(),
+    |_: &Stores, _: &Segment| None
+);
 laws!(disk, Shed::new(Dir::disk()), store, Shed::again, Shed::left, Shed::file);
 
 #[test]

@@ -126,6 +126,46 @@ fn seal_of_a_draft() {
 }
 
 #[test]
+fn storing_for_good() {
+    // All of it, or nothing: whoever opens it never meets a part.
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let found = scene.newcomer().ask("whole");
+        match outcome {
+            Outcome::Answered(answer, _) if went_well(answer) => {
+                assert_eq!(found, "all");
+                scene.actor.expect(&format!("same x 1 {LARGE}"), "right");
+            }
+            // It has its name, and could not be opened.
+            _ => assert!(["all", "nothing"].contains(&found.as_str()), "{found}"),
+        }
+        if found == "all" {
+            scene.newcomer().expect("kept y", "opened");
+            scene.newcomer().expect(&format!("same y 1 {LARGE}"), "right");
+            scene.newcomer().ask("drop y");
+        }
+    };
+    let keep = Operation { name: "store for good", command: "keep x 1 140000", law, ..OPERATION };
+    try_all(&keep);
+    try_all(&Operation { name: "store for good, dotted", dotted: true, ..keep });
+}
+
+#[test]
+fn opening_what_is_stored() {
+    let arrange = |scene: &mut Scene| {
+        scene.bystander.expect(&format!("keep x 1 {LARGE}"), "kept");
+    };
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        if let Outcome::Answered(answer, _) = outcome
+            && went_well(answer)
+        {
+            scene.actor.expect(&format!("same y 1 {LARGE}"), "right");
+        }
+        scene.newcomer().expect("whole", "all");
+    };
+    try_all(&Operation { name: "open what is stored", arrange, command: "kept y", law, ..OPERATION });
+}
+
+#[test]
 fn naming_of_what_waits() {
     let arrange = |scene: &mut Scene| scene.actor_makes("wait", "x", 1, SMALL);
     let law = |scene: &mut Scene, outcome: &Outcome| {

@@ -206,8 +206,10 @@ fn any_byte_of_the_header_forged_gives_an_error_or_the_value() {
             b[at] ^= flip;
             reseal_header(&mut b);
             match (at, shed.read(&b)) {
-                // Zero bytes, and what is for reports only.
-                (14..16 | 64..80 | 84.., result) => assert_eq!(result.unwrap(), SHOWN),
+                // Zero bytes, what is for reports only, and the checksum of checksums, which nobody looks at here.
+                (14..16 | 64..80 | 84..88 | 96.., result) | (88..96, result @ Ok(_)) => {
+                    assert_eq!(result.unwrap(), SHOWN)
+                }
                 (ROOT..64, Ok(value)) => assert!(["[1, 2, 3]", "[4, 5]"].contains(&value.as_str()), "{value}"),
                 (VERSION..ORDER, Err(e)) => assert_eq!(e.kind(), Some(Kind::Version), "byte {at}: {e}"),
                 (ORDER, Err(e)) if flip == 3 => assert_eq!(e.kind(), Some(Kind::Version), "byte {at}: {e}"),

@@ -4,7 +4,7 @@
 write_object <- function(value, name, file, format, dir) {
   e <- new.env(hash = FALSE, parent = emptyenv())
   if (format == "segment") {
-    write_segment_file(value, file)
+    write_segment(value, file)
   } else {
     assign(name, value, envir = e)
     save_checked(name, e, file, dir = dir, what = paste0("the object '", name, "'"))
@@ -115,7 +115,7 @@ read_object <- function(file, name) {
     ))
   }
   tryCatch(
-    if (format_of(file) == "segment") read_segment_file(file) else load_object(file, name),
+    if (format_of(file) == "segment") read_segment(file) else load_object(file, name),
     error = function(e) {
       if (inherits(e, "cowshed_error") || is_of_memory(e)) stop(e)
       damaged(conditionMessage(e))
@@ -142,9 +142,3 @@ is_of_memory <- function(e) grepl("cannot allocate|memory exhausted|C stack usag
 format_of <- function(file) if (endsWith(file, ".seg")) "segment" else "rda"
 
 kind_of <- function(format) if (format == "segment") "seg" else "rda"
-
-# STAND-IN
-write_segment_file <- function(value, file) saveRDS(value, file)
-
-# STAND-IN
-read_segment_file <- function(file) readRDS(file)

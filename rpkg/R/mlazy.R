@@ -81,8 +81,12 @@
 #' @export
 mlazy <- function(..., what, envir = .GlobalEnv, save.now = TRUE, format = NULL) {
   what <- names_given(as.list(substitute(list(...)))[-1L], if (!missing(what)) list(what))
+  # All looked at before anything is done.
+  env <- environment_of(envir)
+  now <- check_flag("save.now", save.now)
+  format <- check_format(format)
   caller <- parent.frame()
-  cache_objects(what, environment_of(envir), check_flag("save.now", save.now), check_format(format), caller)
+  cache_objects(what, env, now, format, caller)
 }
 
 #' @rdname mlazy

@@ -4,7 +4,7 @@
 #'
 #' | option | from the start | |
 #' |---|---|---|
-#' | `cowshed.store` | memory (`/dev/shm`) | the directory, an absolute path, in which shared objects are; on a disk for objects larger than memory, or where `/dev/shm` is small |
+#' | `cowshed.store` | memory (`/dev/shm`) | the directory, an absolute path, in which shared objects are, as long as a process holds them; on a disk for objects larger than memory, or where `/dev/shm` is small. (For files that stay there is [share()]'s argument `store`.) |
 #' | `cowshed.maxStore` | no limit | bytes that the shared objects of this user may have in all, as far as this process may add to them |
 #' | `cowshed.grace` | 300 | seconds that a reference which was sent keeps an object that nobody holds any more |
 #' | `cowshed.cluster` | `"psock"` | where [memApply()] and [memLapply()] compute if they are not told: what their argument `CLUSTER` can be |

@@ -41,11 +41,12 @@
 #' @param mustWork `TRUE`: an object that cannot be shared is an error, also as an element, a slot, or bound in an environment. A function can be
 #'   shared if its environments hold something that can.
 #' @param minLength Vectors with fewer elements are not shared.
-#' @param store A directory (an absolute path) for the segment, in place of memory: for objects larger than memory, or where `/dev/shm` is small.
+#' @param store A directory, or a file in one whose name ends with `.cowshed`: the object is put into a file there, in place of memory, and stays: see
+#'   [openSharedFile()]. `NULL`: memory, or where `options(cowshed.store = )` says.
 #' @return The shared object; an environment or function itself.
 #' @section Errors: All inherit from `cowshed_error`. `cowshed_error_full`: no room in the store, or in the machine's or the container's
 #'   memory, or in the budget of `options(cowshed.maxStore = )`; the message says how much was asked for and how much there is. `cowshed_error_store`: the store cannot be used. `cowshed_error_unshareable`: under `mustWork`.
-#'   `cowshed_error_argument`: an argument, or an option that stands for one, is wrong. Nothing is left behind, also after an interrupt.
+#'   `cowshed_error_exists`: with `store`, the file is there already. `cowshed_error_argument`: an argument, or an option that stands for one, is wrong. Nothing is left behind, also after an interrupt.
 #' @examples
 #' x <- share(matrix(rnorm(1e4), 100))
 #' identical(x, unshare(x))

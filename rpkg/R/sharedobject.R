@@ -10,6 +10,9 @@
 #'
 #' With `copyOnWrite = FALSE` every process that has it writes the same memory: workers can put their results into it.
 #'
+#' With `store` the vector is a file on disk (see [openSharedFile()]), which may be larger than memory: its space is reserved at once, `copyOnWrite` is
+#' `FALSE`, and what is assigned to it, piece by piece and by whichever process, is in the file, with its attributes.
+#'
 #' @param mode The type of the vector.
 #' @param length Its length, in elements; 0 is fine.
 #' @param attrib A named list of its attributes: `list(dim = c(10, 3))`.

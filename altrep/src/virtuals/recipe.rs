@@ -276,7 +276,7 @@ impl Shareable<Session> for Recipes {
 
     fn encode(&self, session: &Session, x: Sexp, out: &mut Encoder<'_, Session>) -> Result<NodeId> {
         let list = list_of(session.r, x, true)?;
-        let recipe = out.encode(list)?;
+        let recipe = session.in_recipe(|| out.encode(list))?;
         let attributes = attributes::encode(session, x, out)?;
         let parts = [recipe].into_iter().chain(attributes);
         let aux = attributes::bits(x) | attributes::structure(out, parts);

@@ -29,6 +29,59 @@ pub unsafe extern "C" fn limit_write(x: SEXP, store: SEXP) -> SEXP {
     nil()
 }
 
+/// The same, and waits until they are on the disk.
+///
+/// # Safety
+/// As `limit_write`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_write_synced(x: SEXP, store: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let (fd, data, len) = unsafe { (unnamed_file(store), libR_sys::REAL(x).cast::<u8>(), bytes(x)) };
+    let mut done = 0;
+    while done < len {
+        // SAFETY: the rest of the vector's bytes.
+        let wrote = unsafe { libc::pwrite(fd, data.add(done).cast(), len - done, done as libc::off_t) };
+        assert!(wrote > 0, "pwrite: {}", std::io::Error::last_os_error());
+        done += wrote as usize;
+    }
+    // SAFETY: ours.
+    assert_eq!(unsafe { libc::fsync(fd) + libc::close(fd) }, 0);
+    nil()
+}
+
+/// The sum of the doubles in a file from `offset` on: opened, mapped `maps` times, and read through the last mapping.
+///
+/// # Safety
+/// A character vector and three double vectors, of one element each; the file has `n` doubles there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn limit_map_sum(file: SEXP, offset: SEXP, n: SEXP, maps: SEXP) -> SEXP {
+    // SAFETY: the caller's.
+    let [offset, n, maps] = [offset, n, maps].map(|x| unsafe { *libR_sys::REAL(x) } as usize);
+    // SAFETY: as above.
+    let fd = unsafe { libc::open(libR_sys::R_CHAR(libR_sys::STRING_ELT(file, 0)), libc::O_RDONLY) };
+    assert!(fd >= 0, "open: {}", std::io::Error::last_os_error());
+    let len = offset + n * 8;
+    let map = || {
+        // SAFETY: a new mapping of a file that is as long.
+        let at = unsafe { libc::mmap(null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+        assert!(at != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+        at
+    };
+    let mapped: Vec<_> = (0..maps).map(|_| map()).collect();
+    let last = mapped[maps - 1].cast::<u8>();
+    // SAFETY: within the mapping, and aligned: the offset is a multiple of eight.
+    let sum: f64 = unsafe { std::slice::from_raw_parts(last.add(offset).cast::<f64>(), n) }.iter().sum();
+    for at in mapped {
+        // SAFETY: the mapping made above.
+        unsafe { libc::munmap(at, len) };
+    }
+    // SAFETY: ours; and R's.
+    unsafe {
+        libc::close(fd);
+        libR_sys::Rf_ScalarReal(sum)
+    }
+}
+
 /// A file of the doubles made in `store`, named, and removed: the least that a small object with a name takes of the kernel.
 ///
 /// # Safety

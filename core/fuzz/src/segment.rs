@@ -7,6 +7,7 @@
 //! - A file is refused as corrupt or as another version's, with its id in the message, or it is attached.
 //! - Whether its table is read at once or where it is looked at makes no difference: the same files are refused, and the same nodes are found.
 //! - A node is what the page says of its 48 bytes, its children and attributes exist, its bytes are the file's; or nothing of it is believed.
+//! - By its path, as a stored object, it is opened or refused as by its id; checking its checksums ends with a word.
 //! - A table that is overwritten while it is read leads nowhere outside the segment.
 
 use std::cell::RefCell;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 
 use cowshed_core::fake::Fake;
 use cowshed_core::{
-    AttachError, FormatError, Header, Kind, Mode, Node, NodeId, Overlay, Payload, Segment, Store, Table, open,
+    AttachError, FormatError, Header, Kind, Mode, Node, NodeId, Overlay, Payload, Segment, Store, StoredError, Table,
+    open, open_stored, verify_stored,
 };
 
 use super::handmade::*;
@@ -199,6 +201,7 @@ impl Shed {
                 }
             }
         }
+        self.open_by_path(attached.as_ref().ok());
         if let Ok(segment) = &attached
             && how_large(bytes)
         {
@@ -212,6 +215,24 @@ impl Shed {
                 assert_eq!(found.about.is_some(), whole(bytes).is_ok());
                 assert!(found.about.as_ref().is_none_or(|about| about.header == *segment.header()));
             }
+        }
+    }
+
+    /// As one that is stored for good. Its id may be any.
+    fn open_by_path(&self, attached: Option<&Arc<Segment>>) {
+        let stored = open_stored(&self.path);
+        match &stored {
+            Ok(segment) => {
+                assert!(attached.is_some() || segment.id() != id(), "refused by id, and not by path");
+                self.open(segment);
+            }
+            Err(e) => {
+                assert!(matches!(e.kind(), Kind::Corrupt | Kind::Version), "{e}");
+                assert!(attached.is_none(), "refused by path, and not by id: {e}");
+            }
+        }
+        if let Err(e) = verify_stored::<StoredError>(&self.path, || Ok(())) {
+            assert!(matches!(e.kind(), Kind::Corrupt | Kind::Version), "{e}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Files to begin with, and changes to their fields.
 
 use super::dice::Dice;
-use super::handmade::*;
 use super::odd;
+use super::{crc32, handmade::*};
 
 /// As an input: what is made of it, and the file without its control block.
 fn input(how: u8, also: u8, file: &[u8]) -> Vec<u8> {
@@ -31,6 +31,16 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// With checksums, as a stored one.
+fn stored(payload: &[u8]) -> Vec<u8> {
+    let sum = crc32(payload).to_le_bytes();
+    let mut file = build(&[payload, &sum, &[0; 60]].concat(), &[numbers(1216, 8)], &[], &NAMES, 0);
+    put32(&mut file, CHECKSUMS_CRC, crc32(&sum));
+    put64(&mut file, CHECKSUMS, 1280);
+    reseal(&mut file);
+    file
+}
+
 fn files() -> Vec<Vec<u8>> {
     let payload: Vec<u8> = (0..64u8).collect();
     let lists = [numbers(1216, 3), numbers(1248, 2), list(0, 2), Raw { attributes: 2, ..list(2, 3) }];
@@ -46,6 +56,7 @@ fn files() -> Vec<Vec<u8>> {
     reseal(&mut named);
     vec![
         build(&payload, &[numbers(1216, 8)], &[], &NAMES, 0),
+        stored(&payload),
         build(&payload, &lists, &[0, 1, 2, 1, 0], &NAMES, 3),
         build(&[], &[nothing], &[], &["fake.numbers"], 0),
         build(&[], &cycle, &[1, 2, 0], &NAMES, 0),

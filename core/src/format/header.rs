@@ -48,6 +48,35 @@ pub struct Header {
     pub pid: u32,
     /// CRC-32 of the node table's names and checksums.
     pub index_crc: u32,
+    /// Those of the payloads.
+    pub checksums: Checksums,
+}
+
+/// Where the checksums of the payloads are: in stored segments that are frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checksums {
+    /// Where they begin; 0 if there are none.
+    pub offset: u64,
+    /// The CRC-32 of them.
+    pub crc: u32,
+}
+
+impl Checksums {
+    /// Bytes of the file that have one checksum.
+    pub(crate) const BLOCK: u64 = 1 << 20;
+
+    /// Bytes of all: four for each block before them.
+    pub(crate) const fn len(self) -> u64 {
+        match self.offset.checked_sub(DATA_AT) {
+            Some(covered) => covered.div_ceil(Self::BLOCK) * 4,
+            None => 0,
+        }
+    }
+}
+
+/// Whether a file begins as segments do.
+pub(crate) fn is_magic(bytes: &[u8]) -> bool {
+    bytes == MAGIC
 }
 
 impl Header {
@@ -69,10 +98,12 @@ impl Header {
             (72, self.uid),
             (76, self.pid),
             (80, self.index_crc),
+            (84, self.checksums.crc),
         ] {
             b[at..at + 4].copy_from_slice(&number.to_le_bytes());
         }
         b[64..72].copy_from_slice(&self.created.to_le_bytes());
+        b[88..96].copy_from_slice(&self.checksums.offset.to_le_bytes());
         let crc = crc32fast::hash(&b[..CRC_AT]);
         b[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         b
@@ -123,6 +154,7 @@ impl Header {
             uid: u32_at(b, 72),
             pid: u32_at(b, 76),
             index_crc: u32_at(b, 80),
+            checksums: Checksums { offset: u64_at(b, 88), crc: u32_at(b, 84) },
         };
         if header.file_len != file_len {
             return Err(FormatError::Length { said: header.file_len, has: file_len });
@@ -132,6 +164,11 @@ impl Header {
             && header.table_offset.checked_add(header.table_len()) == Some(file_len);
         if !fits {
             return corrupt("its node table does not end where the file ends");
+        }
+        let sums = header.checksums;
+        let end = sums.offset.checked_add(sums.len()).and_then(|end| end.checked_next_multiple_of(ALIGN));
+        if sums.offset != 0 && (sums.offset < DATA_AT || sums.offset % ALIGN != 0 || end != Some(header.table_offset)) {
+            return corrupt("its checksums do not end where its node table begins");
         }
         if header.root >= header.node_count {
             return corrupt("its root is not one of its nodes");

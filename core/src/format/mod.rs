@@ -13,7 +13,8 @@ mod table;
 
 pub(crate) use control::Patch;
 pub use control::{Control, Sent, TICKET_SLOTS};
-pub use header::{Header, Mode};
+pub(crate) use header::is_magic;
+pub use header::{Checksums, Header, Mode};
 pub use node::{Facts, Node, NodeId, Payload};
 pub(crate) use table::Encoded;
 pub use table::Table;

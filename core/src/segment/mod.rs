@@ -14,10 +14,12 @@ mod over;
 mod overlay;
 mod pages;
 mod private_file;
+mod read;
 mod unfork;
 mod writer;
 mod zeros;
 
+use std::fs::File;
 use std::sync::Arc;
 
 pub(crate) use bytes::{Bytes, Lines};
@@ -27,12 +29,15 @@ pub(crate) use mapping::{Mapped, MappingsHeld, mappings_before_fork};
 pub use over::bytes_over;
 pub use overlay::Overlay;
 pub use private_file::PrivateFile;
+pub(crate) use read::{ONE_READ, Unread, read, read_header, read_whole, table_of};
 pub(crate) use unfork::{DraftsHeld, drafts_before_fork};
-pub(crate) use writer::Finished;
+pub(crate) use writer::{Finished, header, place};
 pub use writer::{Heap, Sink, Writer};
+pub(crate) use zeros::zeros;
 
 use crate::format::DATA_AT;
 use crate::store::Lease;
+use crate::stored::Place;
 use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
 
 /// A value of more parts than this is not walked to its end where that only tells people something.
@@ -61,16 +66,27 @@ pub struct Segment {
     header: Header,
     table: Arc<Table>,
     bytes: Bytes,
-    /// `None` on the heap backing.
-    lease: Option<Lease>,
+    home: Home,
+}
+
+/// Where a segment's file is, and who takes care that it stays.
+pub(crate) enum Home {
+    /// Nowhere: it is on the heap.
+    Heap,
+    /// In a store, as long as somebody holds a lease.
+    Store(Lease),
+    /// Where its user put it.
+    Stored(Place),
 }
 
 impl Segment {
-    pub(crate) fn new(header: Header, table: Table, bytes: Bytes, lease: Option<Lease>) -> Self {
-        lease.iter().for_each(|lease| lease.weigh(header.file_len));
+    pub(crate) fn new(header: Header, table: Table, bytes: Bytes, home: Home) -> Self {
+        if let Home::Store(lease) = &home {
+            lease.weigh(header.file_len);
+        }
         let table = Arc::new(table);
         bytes.describe(&table);
-        Segment { header, table, bytes, lease }
+        Segment { header, table, bytes, home }
     }
 
     /// Its id.
@@ -154,20 +170,34 @@ impl Segment {
         self.bytes.is_lost()
     }
 
-    /// Its lease, unless it is on the heap.
+    /// Its lease, if it is in a store.
     pub fn lease(&self) -> Option<&Lease> {
-        self.lease.as_ref()
+        if let Home::Store(lease) = &self.home { Some(lease) } else { None }
+    }
+
+    /// Where it is stored for good, if it is.
+    pub fn place(&self) -> Option<&Place> {
+        if let Home::Stored(place) = &self.home { Some(place) } else { None }
+    }
+
+    /// Its file, opened again; `None` if it has no name (any more).
+    fn file(&self) -> Option<File> {
+        match &self.home {
+            Home::Heap => None,
+            Home::Store(lease) => lease.file(self.id()).ok(),
+            Home::Stored(place) => place.open(),
+        }
     }
 
     /// Whether this process made it.
     pub fn is_own(&self) -> bool {
-        self.lease.as_ref().is_none_or(Lease::is_maker)
+        self.lease().is_none_or(Lease::is_maker)
     }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        if let Some(lease) = &mut self.lease {
+        if let Home::Store(lease) = &mut self.home {
             lease.give_up(self.header.id, self.header.file_len);
         }
     }

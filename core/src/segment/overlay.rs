@@ -36,9 +36,7 @@ impl Overlay {
     pub fn new(segment: &Segment, payload: Payload) -> io::Result<Overlay> {
         let live = segment.mode() == Mode::WriteThrough;
         if (payload.len >= MAPPED && mapping::is_worth(payload.len) || live) && segment.is_mapped() {
-            if let Some(overlay) =
-                segment.lease().and_then(|lease| lease.file(segment.id()).ok()).map(|f| map(&f, segment, payload))
-            {
+            if let Some(overlay) = segment.file().map(|f| map(&f, segment, payload)) {
                 match overlay {
                     // No mappings or address space left: a copy is the same thing.
                     Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => {}

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::bytes::COPIED;
-use super::{Backing, Bytes, Lines, Segment};
+use super::{Backing, Bytes, Home, Lines, Segment};
 use crate::format::{ALIGN, DATA_AT, Encoded, LARGE, align_up, alignment};
 use crate::sys::{self, Unnamed};
-use crate::{CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
+use crate::{Checksums, CreateError, Header, Mode, NodeId, Payload, SegmentId, Table};
 
 /// Takes payloads in order.
 pub trait Sink {
@@ -23,6 +23,14 @@ pub trait Sink {
     /// # Errors
     /// No room, or the file cannot be written.
     fn append(&mut self, bytes: &[u8]) -> Result<(), CreateError>;
+
+    /// The payload announced is all zeros. False if they must be appended like others.
+    ///
+    /// # Errors
+    /// No room.
+    fn zeros(&mut self, _len: u64) -> Result<bool, CreateError> {
+        Ok(false)
+    }
 }
 
 /// Small payloads are written so many bytes at a time: what stays in a core's own cache, and malloc() need not ask the kernel for.
@@ -44,7 +52,7 @@ impl Drop for Writer {
 }
 
 /// Where the next payload goes, by the rules of the format.
-pub(super) fn place(end: u64, len: u64) -> Payload {
+pub(crate) fn place(end: u64, len: u64) -> Payload {
     match len {
         0 => Payload::default(),
         _ => Payload { offset: align_up(end, alignment(len)), len },
@@ -181,7 +189,7 @@ impl Sink for Writer {
 }
 
 /// The header of a segment whose node table begins at `table_offset`.
-fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &Encoded<'_>, root: NodeId) -> Header {
+pub(crate) fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &Encoded<'_>, root: NodeId) -> Header {
     let [node_count, child_count, names_len] = table.counts();
     Header {
         id,
@@ -196,6 +204,7 @@ fn header(id: SegmentId, mode: Mode, table_offset: u64, table: &Encoded<'_>, roo
         uid: rustix::process::geteuid().as_raw(),
         pid: rustix::process::getpid().as_raw_nonzero().get() as u32,
         index_crc: table.crc(),
+        checksums: Checksums::default(),
     }
 }
 
@@ -251,6 +260,6 @@ impl Backing for Heap {
         writer.bytes[..128].copy_from_slice(&header.bytes());
         let len = header.file_len;
         let lines = Lines::copied(&writer.bytes).map_err(|source| CreateError::Map { id, len, source })?;
-        Ok(Arc::new(Segment::new(header, table.copied(), Bytes::Copied(lines), None)))
+        Ok(Arc::new(Segment::new(header, table.copied(), Bytes::Copied(lines), Home::Heap)))
     }
 }

@@ -9,12 +9,15 @@ use crate::{CreateError, Mode, Node, Payload, Table};
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// Writes a payload of `len` zeros, pages and all: what is only promised is SIGBUS later on a full store. `poll` is asked at every MB.
-pub(super) fn zeros<E: From<CreateError>>(
-    sink: &mut impl Sink,
+pub(crate) fn zeros<E: From<CreateError>>(
+    sink: &mut (impl Sink + ?Sized),
     len: u64,
     mut poll: impl FnMut() -> Result<(), E>,
 ) -> Result<Payload, E> {
     let payload = sink.begin(len)?;
+    if sink.zeros(len)? {
+        return Ok(payload);
+    }
     let mut left = len;
     while left > 0 {
         let n = left.min(ZEROS.len() as u64);

@@ -10,9 +10,9 @@ use std::os::unix::fs::MetadataExt;
 
 use super::footprint::{Files, Footprint, footprint};
 use super::ledger::Entry;
-use super::read::read_whole;
 use super::scan::{Owner, each_entry};
 use super::{Store, collect, control, fork, memory};
+use crate::segment::read_whole;
 use crate::{Header, NodeId, SegmentId, Sent, sys};
 
 /// A segment as a listing shows it.
@@ -164,7 +164,7 @@ impl Store {
         let file = sys::open(&self.segment_path(id), false)?;
         let size = file.metadata()?.len();
         let unknown = Listed { id, size, created: 0, name: None, about: None };
-        let Ok((header, table)) = read_whole(&file, id) else { return Ok((unknown, None)) };
+        let Ok((header, table)) = read_whole(&file, Some(id)) else { return Ok((unknown, None)) };
         let root = table.node(NodeId(header.root));
         let about = About { strategy: table.strategy_of(&root).to_owned(), length: root.length, header };
         let listed =

@@ -14,9 +14,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
-use super::read::{Unread, read_whole};
 use super::{Store, fork};
-use crate::segment::{Backing, Segment, Sink};
+use crate::segment::{Backing, Segment, Sink, Unread, read_whole};
 use crate::{AllocateError, AttachError, CreateError, Header, Mode, Node, SegmentId, Table, sys};
 
 /// The node that carries the name. No value, so no strategy opens it.
@@ -111,7 +110,7 @@ impl Store {
         let read = match sys::open(&self.segment_path(id), false) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.gone(id)),
             Err(e) => Err(Unread::Io(e)),
-            Ok(file) => read_whole(&file, id),
+            Ok(file) => read_whole(&file, Some(id)),
         };
         match read {
             Ok(read) => Ok(read),

@@ -3,7 +3,7 @@
 //! - A [`Store`] is one directory of one user; a process has one ledger in it.
 //! - [`Store::publish`] (seal), [`Store::export`], [`Store::attach`] and `Lease::give_up` (withdraw) are here; `collect` unlinks, `fork`
 //!   keeps children honest, `ledger` is the file whose lock tells the living from the dead and `scan` looks at all of them, `memory` is
-//!   allocated rather than shared, `names` are registered objects, each on a `card`, `read` checks what attach found, `room` is made when there is
+//!   allocated rather than shared, `names` are registered objects, each on a `card`, `room` is made when there is
 //!   none, if need be by `press`; `weight` asks the host now and then what it still needs, `listing` tells people, and `footprint` what it costs whom;
 //!   `sent` counts references.
 //! - Small segments stay in their maker's memory until somebody else may want them: `waiting`.
@@ -21,7 +21,6 @@ mod listing;
 mod memory;
 mod names;
 mod press;
-mod read;
 mod room;
 mod scan;
 mod sent;
@@ -49,12 +48,11 @@ pub use room::when_full;
 pub use waiting::Waiting;
 
 use crate::lock::Lock;
-use crate::segment::{Backing, Bytes, Finished, Mapped, Segment, Writer};
+use crate::segment::{Backing, Bytes, Finished, Home, Mapped, ONE_READ, Segment, Unread, Writer, read, table_of};
 use crate::sys::Unnamed;
 use crate::{AttachError, CreateError, Mode, NodeId, SegmentId, Sent, StoreError, Table, Ticket, sys};
 use control::Locked;
 use ledger::{Entry, Ledger, Slot};
-use read::{ONE_READ, Unread, read, table_of};
 use weight::Weight;
 
 /// A directory of segments. Cheap to copy; opened once per process and path, for the process's life.
@@ -233,7 +231,7 @@ impl Store {
             table.copied()
         };
         let lease = Lease { store: *self, slot: slot.into(), maker: true, forks: fork::count(), inode };
-        let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
+        let segment = Arc::new(Segment::new(header, table, bytes, Home::Store(lease)));
         state.live.insert(id, Live { segment: Arc::downgrade(&segment), entry, slot, claimed: None });
         drop(state);
         self.tidy();
@@ -312,7 +310,7 @@ impl Store {
         inode: Option<u64>,
     ) -> Result<Arc<Segment>, AttachError> {
         let io = |what| move |source| AttachError::Io { id, store: self.0.path.clone(), what, source };
-        let (header, table, bytes) = read(locked.file(), id).map_err(|e| match e {
+        let (header, table, bytes) = read(locked.file(), Some(id)).map_err(|e| match e {
             Unread::Format(source) => AttachError::Format { id, store: self.0.path.clone(), source },
             Unread::Io(source) => io("reading")(source),
             Unread::Map(source) => io("mapping")(source),
@@ -320,7 +318,7 @@ impl Store {
         let entry = Entry::of(&header);
         let (mut state, slot) = self.enter_with_room(entry)?;
         let lease = Lease { store: *self, slot: slot.into(), maker: false, forks: 0, inode };
-        let segment = Arc::new(Segment::new(header, table, bytes, Some(lease)));
+        let segment = Arc::new(Segment::new(header, table, bytes, Home::Store(lease)));
         state.live.insert(id, Live { segment: Arc::downgrade(&segment), entry, slot, claimed: ticket });
         drop(state);
         // After publishing, under the same lock: killed in between, the ticket stands.

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::ledger::Entry;
 use super::{Lease, Live, Store, fork};
-use crate::segment::{Backing, Bytes, Finished, Segment, Writer};
+use crate::segment::{Backing, Bytes, Finished, Home, Segment, Writer};
 use crate::{CreateError, Mode, NodeId, Table, sys};
 
 /// A store where small segments wait for their names.
@@ -28,7 +28,7 @@ impl Backing for Waiting {
             Finished { file: None, header, known: Some(known), .. } => {
                 let lease =
                     Lease { store: self.0, slot: OnceLock::new(), maker: true, forks: fork::count(), inode: None };
-                let segment = Arc::new(Segment::new(header, table.copied(), Bytes::Copied(known), Some(lease)));
+                let segment = Arc::new(Segment::new(header, table.copied(), Bytes::Copied(known), Home::Store(lease)));
                 self.0.0.state.lock().waiting.insert(segment.id(), Arc::downgrade(&segment));
                 self.0.tidy();
                 Ok(segment)

@@ -24,6 +24,8 @@ pub const CHILD_COUNT: usize = 52;
 pub const NAMES_LEN: usize = 56;
 pub const ROOT: usize = 60;
 pub const INDEX_CRC: usize = 80;
+pub const CHECKSUMS_CRC: usize = 84;
+pub const CHECKSUMS: usize = 88;
 pub const HEADER_CRC: usize = 124;
 
 pub const STRATEGY: usize = 0;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use cowshed_core::fake::{Fake, Value, registry};
 use cowshed_core::{
     AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Name, NameError, Node, Segment, SegmentId, Sink,
-    Store, Ticket, Waiting, Writer, open, share,
+    Store, Stored, StoredError, Ticket, Waiting, Writer, open, open_stored, share, verify_stored,
 };
 
 use super::{Dice, Dir};
@@ -405,6 +405,30 @@ fn act(state: &mut State, line: &str) -> String {
             let right = segment.frozen(segment.table().node(first).payload) == Some(&bytes[..]);
             if right { "right" } else { "wrong" }.to_owned()
         }
+        // keep NAME SEED N: in a file beside the store, for good. kept NAME: opened from there. whole: what there is of it.
+        "keep" => {
+            let host = Fake::default();
+            let value = value(&host, number(2), number(3) as usize);
+            match share(&host, registry(), &Stored::new(&kept(&store)), value, Flags::COPY_ON_WRITE) {
+                Ok(segment) => {
+                    held.insert(words[1].to_owned(), segment);
+                    "kept".to_owned()
+                }
+                Err(e) => failed(e.kind(), e),
+            }
+        }
+        "kept" => match open_stored(&kept(&store)) {
+            Ok(segment) => {
+                held.insert(words[1].to_owned(), segment);
+                "opened".to_owned()
+            }
+            Err(e) => failed(Some(e.kind()), e),
+        },
+        "whole" => match verify_stored(&kept(&store), || Ok(())) {
+            Ok(_) => "all".to_owned(),
+            Err(StoredError::Gone { .. }) => "nothing".to_owned(),
+            Err(e) => e.to_string(),
+        },
         // set NAME X, get NAME: the first number of a write-through segment.
         "set" => first_number(&held[words[1]], Some(words[2].parse().unwrap())),
         "get" => first_number(&held[words[1]], None),
@@ -512,6 +536,10 @@ fn act(state: &mut State, line: &str) -> String {
 }
 
 /// The error, and its class.
+fn kept(store: &Store) -> PathBuf {
+    store.path().with_file_name("kept.cowshed")
+}
+
 fn failed(kind: Option<Kind>, e: impl std::fmt::Display) -> String {
     format!("error {}: {e}", kind.map_or("none", Kind::word))
 }

@@ -2,24 +2,26 @@
 
 # The whole surface, on vectors small enough to be quick.
 exercise <- function(store) {
+  old <- options(cowshed.store = store)
+  on.exit(options(old))
   plain <- c(1.5, NA, 3, 4, 5, 6)
-  x <- share(plain, store = store)
+  x <- share(plain)
   y <- x
   y[2] <- 2
-  d <- share(structure(1:6, dim = 2:3, dimnames = list(c("a", "b"), NULL), a = list(4:6, "s")), store = store)
-  l <- share(list(a = plain, b = 6:1, c = "text", d = list(plain)), store = store)
-  f <- share(factor(c("u", "v", "u")), store = store)
-  live <- share(plain, copyOnWrite = FALSE, store = store)
+  d <- share(structure(1:6, dim = 2:3, dimnames = list(c("a", "b"), NULL), a = list(4:6, "s")))
+  l <- share(list(a = plain, b = 6:1, c = "text", d = list(plain)))
+  f <- share(factor(c("u", "v", "u")))
+  live <- share(plain, copyOnWrite = FALSE)
   far <- unserialize(serialize(live, NULL))
   live[1] <- 10
   far[[2]] <- 20
-  drafted <- share(plain, sharedCopy = TRUE, store = store)
+  drafted <- share(plain, sharedCopy = TRUE)
   drafted[3] <- 33
-  part <- share(plain, sharedSubset = TRUE, store = store)[2:5]
+  part <- share(plain, sharedSubset = TRUE)[2:5]
   setSharedSubset(x, TRUE)
   setCopyOnWrite(x, FALSE)
   setCopyOnWrite(x, TRUE)
-  wrapped <- share(as.double(1:9000), store = store)
+  wrapped <- share(as.double(1:9000))
   dim(wrapped) <- c(90, 100)
   setSharedCopy(wrapped, TRUE)
   refused <- tryCatch(share(1:3, copyOnWrite = NA), cowshed_error_argument = function(e) conditionMessage(e))
@@ -32,14 +34,14 @@ exercise <- function(store) {
   delayedAssign("forced", c(plain, 1), assign.env = e)
   e$forced
   lockBinding("v", e)
-  share(list(e, e$f), store = store)
+  share(list(e, e$f))
   among <- elsewhere_and_back(e)
   e$new <- plain * 2
-  share(e, store = store)
+  share(e)
   in_place <- list(e$v, e$l, e$p, e$forced, e$new, is.shared(e$new), attr(e$o, "data"), e$f(), identical(e$itself, e), is.shared(e, depth = 1))
   unshare(e)
   in_place <- c(in_place, among, list(e$v, e$l, e$p, is.shared(e)))
-  fit <- share(lm(dist ~ speed, cars), store = store)
+  fit <- share(lm(dist ~ speed, cars))
   fitted <- list(coef(fit), is.shared(fit), fit$call)
   lost <- unserialize(serialize(d, NULL))
   list(

@@ -455,18 +455,20 @@ test_that("damaged strings are a classed error or strings, never a crash", {
 })
 
 exercise_strings <- function(store) {
+  old <- options(cowshed.store = store)
+  on.exit(options(old))
   plain <- c("u", NA, "\u00e4", "longer", "", "u")
-  x <- share(plain, store = store)
+  x <- share(plain)
   y <- x
   y[2] <- "two"
-  few <- share(rep(c("p", "q", "\u00e4"), 40), sharedSubset = TRUE, store = store)
-  many <- unserialize(serialize(share(as.character(1:300), store = store), NULL))
-  copy <- share(plain, sharedCopy = TRUE, store = store)
+  few <- share(rep(c("p", "q", "\u00e4"), 40), sharedSubset = TRUE)
+  many <- unserialize(serialize(share(as.character(1:300)), NULL))
+  copy <- share(plain, sharedCopy = TRUE)
   copy[3] <- paste0("thr", "ee")
   far <- unserialize(serialize(copy, NULL))
   far[[1]] <- NA
-  warned <- tryCatch(share(plain, copyOnWrite = FALSE, store = store), warning = function(w) class(w)[1])
-  named <- share(structure(1:40, names = paste0("n", 1:40), note = as.character(1:9)), store = store)
+  warned <- tryCatch(share(plain, copyOnWrite = FALSE), warning = function(w) class(w)[1])
+  named <- share(structure(1:40, names = paste0("n", 1:40), note = as.character(1:9)))
   list(
     x, y, few[11:90], few[c(3, NA, 500)], many[c(299, 1)], unique(many), copy, far, warned, named["n7"], sort(few)[50], unshare(x), toupper(few[1:3]),
     paste(x, collapse = ""), match("q", few), sharedObjectProperties(few)$uniqueChar, sharedObjectProperties(many)$unitSize, rev(many)[1:2],

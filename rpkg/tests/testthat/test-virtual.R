@@ -402,6 +402,22 @@ test_that("a recipe that cannot be followed is a vector whose every use says why
   expect_error(v[1] <- 1, class = "cowshed_error_generator")
 })
 
+test_that("what wraps R's own 1:n is shared and stored as that, however long", {
+  # Its elements were written: 512 GB found no room.
+  for (x in list(wrap_altrep(1:(64 * 2^30)), wrap_altrep(1:1e6))) {
+    for (mustWork in c(FALSE, TRUE)) {
+      y <- elsewhere(share(x, mustWork = mustWork))
+      expect_true(is.virtual(y))
+      expect_identical(y[c(1, length(y))], x[c(1, length(x))])
+    }
+    file <- tempfile(fileext = ".cowshed")
+    share(x, store = file)
+    expect_lt(file.size(file), 1e4)
+    expect_identical(openSharedFile(file)[length(x)], x[length(x)])
+    freeSharedFile(file)
+  }
+})
+
 test_that("share() sends the recipe, with its parts in shared memory", {
   with_new_store({
     data <- rnorm(1e5)

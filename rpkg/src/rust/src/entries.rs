@@ -7,7 +7,7 @@ use cowshed_altrep::core::{self, Flags};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, memory, named, proxies, slices, virtuals};
+use cowshed_altrep::{door, memory, named, proxies, slices, stored, virtuals};
 use cowshed_generators as generators;
 
 use crate::arguments::{Variable, count, flag, name, whole};
@@ -65,6 +65,27 @@ entries! {
             store,
         };
         verbs::share(r, x, &wish)
+    };
+
+    open_stored(path, copy_on_write, shared_subset, shared_copy) |r: R| {
+        let path = stored::path(r, "path", path)?;
+        stored::open(r, &path, &Wish::of_flags(flags(r, copy_on_write, shared_subset, shared_copy)?))
+    };
+
+    stored_files(x) |r: R| {
+        let files = stored::files(r, x)?;
+        r.strings(files.len(), |i| files[i].to_string_lossy().into_owned())
+    };
+
+    verify_stored(path) |r: R| stored::verify(r, &stored::path(r, "path", path)?).and_then(|all| r.logical(all));
+
+    remove_stored(path) |r: R| stored::remove(&stored::path(r, "path", path)?).map(|()| Sexp::null());
+
+    write_segment(x, path) |r: R| stored::save(r, x, &stored::path(r, "path", path)?).map(|()| Sexp::null());
+
+    read_segment(path) |r: R| {
+        let wish = Wish::of_flags([Some(true), None, None]);
+        stored::open(r, &stored::path(r, "path", path)?, &wish)
     };
 
     unshare(x) |r: R| verbs::unshare(r, x);

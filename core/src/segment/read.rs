@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::{Bytes, Lines};
 use crate::format::DATA_AT;
-use crate::segment::{Bytes, Lines};
 use crate::{FormatError, Header, NodeId, Payload, SegmentId, Table};
 
 /// A file that is small enough to be read with its header in one call, and a node table to be read and checked at once.
-pub(super) const ONE_READ: u64 = 16 << 10;
+pub(crate) const ONE_READ: u64 = 16 << 10;
 
-pub(super) enum Unread {
+pub(crate) enum Unread {
     Io(io::Error),
     Map(io::Error),
     Format(FormatError),
@@ -24,7 +24,8 @@ impl From<FormatError> for Unread {
 }
 
 /// Reads and checks header and node table, of a large one its index and its root, with `pread`: a file cut short is an error here, not SIGBUS.
-pub(super) fn read(file: &File, id: SegmentId) -> Result<(Header, Table, Bytes), Unread> {
+/// `id`: which segment it must be, if that is known.
+pub(crate) fn read(file: &File, id: Option<SegmentId>) -> Result<(Header, Table, Bytes), Unread> {
     let (header, first) = read_header(file, id)?;
     if header.file_len <= ONE_READ {
         let table = Table::parse(&header, &first.bytes()[header.table_offset as usize..])?;
@@ -44,27 +45,27 @@ pub(super) fn read(file: &File, id: SegmentId) -> Result<(Header, Table, Bytes),
 }
 
 /// The table in the bytes of a whole file, which it must not outlive.
-pub(super) unsafe fn table_of(header: &Header, index: &[u8], bytes: &Bytes) -> Result<Table, FormatError> {
+pub(crate) unsafe fn table_of(header: &Header, index: &[u8], bytes: &Bytes) -> Result<Table, FormatError> {
     let start = bytes.at(Payload { offset: header.table_offset, len: header.table_len() });
     // SAFETY: as our caller promises; the header was checked against the file.
     unsafe { Table::mapped(header, index, start) }
 }
 
 /// The same without a mapping: all of the table.
-pub(super) fn read_whole(file: &File, id: SegmentId) -> Result<(Header, Table), Unread> {
+pub(crate) fn read_whole(file: &File, id: Option<SegmentId>) -> Result<(Header, Table), Unread> {
     let (header, _) = read_header(file, id)?;
     let table = Table::parse(&header, read_end(file, &header, header.table_len())?.bytes())?;
     Ok((header, table))
 }
 
 /// The header, and what was read with it: of a small file, all.
-fn read_header(file: &File, id: SegmentId) -> Result<(Header, Lines), Unread> {
+pub(crate) fn read_header(file: &File, id: Option<SegmentId>) -> Result<(Header, Lines), Unread> {
     let len = file.metadata().map_err(Unread::Io)?.len();
     let one = if len <= ONE_READ { len } else { DATA_AT };
     let mut first = Lines::zeroed(one as usize).map_err(Unread::Io)?;
     file.read_exact_at(first.bytes_mut(), 0).map_err(Unread::Io)?;
     let header = Header::parse(first.bytes(), len)?;
-    if header.id != id {
+    if id.is_some_and(|id| header.id != id) {
         return Err(FormatError::Corrupt("its header names another segment").into());
     }
     Ok((header, first))
