@@ -78,7 +78,7 @@ kill_round <- function(run, patience) {
 after_death <- function(run, log, tell = "") {
   said <- file.path(log, "wrong")
   if (file.exists(said)) wrong(run, tell, paste(readLines(said), collapse = " | "))
-  moved <- character()
+  moved <- saved <- character()
   for (cache in names(run$caches)) {
     numbers <- as.integer(sub("^[ab]-", "", list.files(log, paste0("^", cache, "-[0-9]+$"))))
     done <- as.integer(sub("^[ab]-([0-9]+)[.]done$", "\\1", list.files(log, paste0("^", cache, "-[0-9]+[.]done$"))))
@@ -86,6 +86,7 @@ after_death <- function(run, log, tell = "") {
     last <- if (length(done) > 0L) state(max(done))$state else run$states[[cache]]
     going_on <- setdiff(numbers, done)
     allowed <- c(list(last), lapply(going_on, function(number) state(number)$state))
+    saved <- c(saved, names(last))
     moved <- c(moved, unlist(lapply(going_on, function(number) state(number)$moved)))
     for (number in numbers) {
       run$generation <- max(run$generation, state(number)$generation)
@@ -104,7 +105,8 @@ after_death <- function(run, log, tell = "") {
     run$states[[cache]] <- found
   }
   if (length(moved) > 0L) add(run, "killed amid move")
-  nowhere <- setdiff(moved, unlist(lapply(run$states, names)))
+  # What was never saved may go with whoever had it.
+  nowhere <- setdiff(intersect(moved, saved), unlist(lapply(run$states, names)))
   if (length(nowhere) > 0L) wrong(run, tell, "moved, and in neither cache: ", nowhere)
 }
 
