@@ -117,7 +117,10 @@ read_object <- function(file, name) {
   tryCatch(
     if (format_of(file) == "segment") read_segment(file) else load_object(file, name),
     error = function(e) {
-      if (inherits(e, "cowshed_error") || is_of_memory(e)) stop(e)
+      if (inherits(e, "cowshed_error")) {
+        fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0("the cached object '", name, "' cannot be read: ", conditionMessage(e)))
+      }
+      if (is_of_memory(e)) stop(e)
       damaged(conditionMessage(e))
     },
     warning = function(w) damaged(conditionMessage(w))
