@@ -117,8 +117,10 @@ read_object <- function(file, name) {
   tryCatch(
     if (format_of(file) == "segment") read_segment(file) else load_object(file, name),
     error = function(e) {
+      if (inherits(e, "cowshed_error")) {
+        fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0("the cached object '", name, "' cannot be read: ", conditionMessage(e)))
+      }
       if (is_of_memory(e)) stop(e)
-      if (inherits(e, "cowshed_error")) fail(class_word(e), paste0("the cached object '", name, "' cannot be read: ", conditionMessage(e)))
       damaged(conditionMessage(e))
     },
     warning = function(w) damaged(conditionMessage(w))
@@ -137,9 +139,6 @@ load_object <- function(file, name) {
   }
   .subset2(e, name)
 }
-
-# Of a condition of ours, what its class says after "cowshed_error_".
-class_word <- function(e) sub("^cowshed_error_", "", class(e)[[1L]])
 
 is_of_memory <- function(e) grepl("cannot allocate|memory exhausted|C stack usage|infinite recursion", conditionMessage(e))
 
