@@ -1,4 +1,4 @@
-# What stands behind a cached object: an active binding, whose function lives in a *cell*.
+# What stands behind a cached object: an active binding, whose function has a *cell*.
 #
 # - A cell is an environment with fixed names in it: whatever the object is called, nothing clashes.
 # - `loaded`: whether `value` is the object. If not, it is in the file with `number` in `dir` (`file`, when it was last seen).
@@ -6,18 +6,17 @@
 # - `unseen`: whether it may change without an assignment; NA until that is looked at.
 # - attr(env, "cowshed.cache") is the environment's own record: its cells, and the stamp of the image that it knows.
 
-get_or_set <- function(value) {
-  if (missing(value)) {
-    if (!loaded) fetch(cell)
+binding_of <- function(cell) {
+  force(cell)
+  function(value) {
+    if (!missing(value)) return(store(cell, value))
+    if (!cell$loaded) fetch(cell)
     .subset2(cell, "value")
-  } else {
-    store(cell, value)
   }
 }
 
 new_cell <- function(name, home, dir, number = 0, file = "", format = "rda") {
-  cell <- new.env(hash = FALSE, parent = topenv())
-  cell$cell <- cell
+  cell <- new.env(hash = FALSE, parent = emptyenv())
   cell$name <- name
   cell$home <- home
   cell$dir <- dir
@@ -136,12 +135,9 @@ let_go <- function(cells) {
 cell_at <- function(name, env) {
   symbol <- as.name(name)
   if (!exists(name, envir = env, inherits = FALSE) || !bindingIsActive(symbol, env)) return(NULL)
-  cell <- environment(activeBindingFunction(symbol, env))
-  if (is.environment(cell) && is_cell(cell, name, env)) cell
-}
-
-is_cell <- function(cell, name, env) {
-  identical(.subset2(cell, "cell"), cell) && identical(.subset2(cell, "name"), name) && identical(.subset2(cell, "home"), env)
+  binding <- environment(activeBindingFunction(symbol, env))
+  cell <- if (is.environment(binding)) get0("cell", envir = binding, inherits = FALSE)
+  if (is.environment(cell) && identical(cell$name, name) && identical(cell$home, env)) cell
 }
 
 # All that are cached in an environment, or those among `names`, with their names, in the order of attr(env, "mcache").
@@ -166,11 +162,9 @@ install_cells <- function(cells, env) {
   for (cell in cells) {
     symbol <- as.name(cell$name)
     locked <- exists(cell$name, envir = env, inherits = FALSE) && bindingIsLocked(symbol, env)
-    binding <- get_or_set
-    environment(binding) <- cell
     suspendInterrupts({
       if (exists(cell$name, envir = env, inherits = FALSE)) rm(list = cell$name, envir = env)
-      makeActiveBinding(symbol, binding, env)
+      makeActiveBinding(symbol, binding_of(cell), env)
       record$replaced <- c(record$replaced, record$cells[[cell$name]])
       assign(cell$name, cell, envir = record$cells)
     })

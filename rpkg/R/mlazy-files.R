@@ -4,7 +4,9 @@
 write_object <- function(value, name, file, format, dir) {
   e <- new.env(hash = FALSE, parent = emptyenv())
   if (format == "segment") {
-    write_segment(value, file)
+    tryCatch(write_segment(value, file), cowshed_error = function(e) {
+      fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0("the object '", name, "' cannot be written: ", conditionMessage(e)))
+    })
   } else {
     assign(name, value, envir = e)
     save_checked(name, e, file, dir = dir, what = paste0("the object '", name, "'"))
@@ -117,7 +119,10 @@ read_object <- function(file, name) {
   tryCatch(
     if (format_of(file) == "segment") read_segment(file) else load_object(file, name),
     error = function(e) {
-      if (inherits(e, "cowshed_error") || is_of_memory(e)) stop(e)
+      if (inherits(e, "cowshed_error")) {
+        fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0("the cached object '", name, "' cannot be read: ", conditionMessage(e)))
+      }
+      if (is_of_memory(e)) stop(e)
       damaged(conditionMessage(e))
     },
     warning = function(w) damaged(conditionMessage(w))

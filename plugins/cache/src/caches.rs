@@ -181,7 +181,7 @@ impl Caches {
     pub fn let_go(&mut self, dir: &Path, numbers: &[u64]) {
         // In the ledger at the next occasion: until then it holds more than it has to.
         if let Some(cache) = self.caches.get_mut(dir) {
-            cache.held.drop(numbers);
+            cache.drop(numbers);
         }
     }
 
@@ -195,26 +195,26 @@ impl Caches {
         let listed = Listed::of(place, self.token(place)).trying(dir, "reading its directory")?;
         let cache = self.caches.entry(dir.to_path_buf()).or_default();
         cache.former.extend(listed.left_by_the_dead());
-        cache.held.drop(numbers);
+        let referred = cache.referred(place).and(listed.claim);
+        let fresh = std::mem::take(&mut cache.fresh);
+        let needed =
+            |cache: &Cache, number: &u64| cache.held.has(*number) || referred.has(*number) && !fresh.contains(number);
+        cache.drop(numbers);
         for room in place.rooms() {
             for kind in Kind::ALL {
                 for number in numbers {
                     let (shown, hidden) = (room.object(*number, kind, false), room.object(*number, kind, true));
-                    let needed = listed.claim.has(*number)
-                        || cache.held.has(*number)
-                        || cache.refers(place, *number)
-                        || tidy::has_other_images(place) && !cache.fresh.contains(number);
-                    if needed {
+                    if needed(cache, number) {
                         if hide && shown.exists() {
                             let _ = fs::rename(shown, hidden);
                         }
                     } else if files::remove(&shown).is_ok() {
-                        cache.fresh.remove(number);
                         let _ = files::remove(&hidden);
                     }
                 }
             }
         }
+        cache.fresh = fresh.into_iter().filter(|number| cache.held.has(*number)).collect();
         cache.write_ledger(place, &lock)
     }
 
@@ -261,7 +261,7 @@ impl Caches {
         let mut done = image::put(commit)?;
         self.images.retain(|(path, _)| path != commit.new);
         let cache = self.caches.entry(place.dir().to_path_buf()).or_default();
-        cache.held.drop(commit.drops);
+        cache.drop(commit.drops);
         for number in commit.refers_to {
             cache.fresh.remove(number);
         }
@@ -326,15 +326,25 @@ impl Caches {
 }
 
 impl Cache {
-    /// Whether the saved image refers to a number, or may.
-    fn refers(&self, place: &Place, number: u64) -> bool {
-        if self.fresh.contains(&number) {
-            return false;
+    /// What the saved image refers to, or may.
+    fn referred(&self, place: &Place) -> Claim {
+        if tidy::has_other_images(place) {
+            return Claim::Everything;
         }
         let now = stamp(&tidy::own_image(place));
         match &self.known {
-            Some((then, numbers)) if *then == now => numbers.contains(&number),
-            _ => now.is_some(),
+            Some((then, numbers)) if *then == now => Claim::These(numbers.clone()),
+            _ if now.is_some() => Claim::Everything,
+            _ => Claim::These(BTreeSet::new()),
+        }
+    }
+
+    /// No object has these any more. What is not held may get another session's object: nothing that was known of it is true then.
+    fn drop(&mut self, numbers: &[u64]) {
+        self.held.drop(numbers);
+        for number in numbers.iter().filter(|number| !self.held.has(**number)) {
+            self.fresh.remove(number);
+            self.unsynced.remove(number);
         }
     }
 

@@ -110,6 +110,24 @@ fn what_the_saved_image_refers_to_is_hidden_and_comes_back_and_what_it_does_not_
     assert_eq!(dir.objects(), Vec::<String>::new());
 }
 
+// A number that was given and given up stayed one that no image could refer to: what another session then had under it was removed.
+#[test]
+fn a_number_that_somebody_else_got_since_is_his() {
+    let dir = Dir::new("reused");
+    let place = dir.place();
+    let (mut a, mut b) = (Caches::default(), Caches::default());
+    let given_up = object(&mut a, &place, "a's");
+    save(&mut a, &dir, "without", &[], &[given_up]);
+    let number = object(&mut b, &place, "b's");
+    assert_eq!(number, given_up);
+    save(&mut b, &dir, "with", &[number], &[]);
+    a.will_read(&place).unwrap();
+    a.has_read(&place, &[number], None).unwrap();
+    b.close();
+    a.retire(&place, &[number], false).unwrap();
+    assert_eq!(dir.objects(), ["obj1.rda"]);
+}
+
 #[test]
 fn an_image_that_another_session_saved_is_told() {
     let dir = Dir::new("elsewhere");
