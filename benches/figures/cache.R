@@ -32,6 +32,13 @@ many <- function(group, n = 1000L) {
     `save() of one` = function() save(x, file = file),
     cowshed = prepared(function() e$object500 <- e$object500 + 1, function(changed) Save.pos(e))
   )
+  if (has_mvbutils()) {
+    theirs <- new.env()
+    attr(theirs, "path") <- new_home()
+    file.copy(c(image, file.path(home, "mlazy")), attr(theirs, "path"), recursive = TRUE)
+    mvbutils::load.refdb(envir = theirs)
+    saves$mvbutils <- prepared(function() theirs$object500 <- theirs$object500 + 1, function(changed) mvbutils:::save.refdb(envir = theirs))
+  }
   ratios(group, paste("Save() of one changed object in", n), times(saves, rounds = 11L))
 
   unlink(file)
@@ -39,11 +46,11 @@ many <- function(group, n = 1000L) {
   before <- inodes(home)
   bytes <- bytes_written()
   Save.pos(e)
-  figure(group, paste("Save() of one changed object in", n), "bytes", list(cowshed = bytes_written() - bytes))
-  figure(group, paste("Save() of one changed object in", n), "files", list(cowshed = length(setdiff(inodes(home), before))), wanted = 2)
+  figure(group, paste("written by Save(), one changed in", n), "bytes", list(cowshed = bytes_written() - bytes))
+  figure(group, paste("files made by Save(), one changed in", n), "files", list(cowshed = length(setdiff(inodes(home), before))), wanted = 2)
   bytes <- bytes_written()
   Save.pos(e)
-  figure(group, paste("Save() of none changed in", n), "bytes", list(cowshed = bytes_written() - bytes))
+  figure(group, paste("written by Save(), none changed in", n), "bytes", list(cowshed = bytes_written() - bytes))
   unlink(home, recursive = TRUE)
 }
 
@@ -89,8 +96,9 @@ opened <- function(home) {
 
 has_mvbutils <- function() suppressWarnings(suppressMessages(requireNamespace("mvbutils", quietly = TRUE)))
 
+# Of the image and of objects; each with its time.
 inodes <- function(home) {
-  files <- list.files(home, all.files = TRUE, no.. = TRUE, recursive = TRUE, full.names = TRUE)
+  files <- c(file.path(home, ".RData"), list.files(file.path(home, "mlazy"), "^obj", full.names = TRUE))
   paste(system2("stat", c("-c", "%i", files), stdout = TRUE), file.mtime(files))
 }
 

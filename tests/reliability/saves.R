@@ -4,12 +4,14 @@
 #   objects, and saves now one, now the other (rpkg/tests/testthat/saves/saver.R).
 # - One Save, killed at each of its system calls, and with each of them failing once and for good (strace's fault injection; said if there is no strace).
 #
-# After each, a new process must find each cache in the state of the last Save that returned, or of the one that was going on: nothing mixed, lost or torn; a Save
+# - Two, four and eight sessions that save one cache at once, for 15 seconds each, and one that opens it all the time (crowd.R).
+#
+# After each kill or fault, a new process must find each cache in the state of the last Save that returned, or of the one that was going on: nothing mixed, lost or torn; a Save
 # later, no file is left that nobody needs. An error must be classed, leave in memory what was there, and be followed by a Save that succeeds.
 #
 # What a round does depends on SEED and its number; when it is killed does not.
 
-for (part in c("processes.R", "model.R", "saver.R", "rounds.R", "calls.R")) source(file.path("rpkg/tests/testthat/saves", part))
+for (part in c("processes.R", "model.R", "saver.R", "rounds.R", "calls.R", "crowd.R")) source(file.path("rpkg/tests/testthat/saves", part))
 arguments <- suppressWarnings(as.integer(commandArgs(TRUE)))
 rounds <- if (length(arguments) >= 1L) arguments[[1]] else 200L
 seed <- if (length(arguments) >= 2L) arguments[[2]] else 1L
@@ -58,8 +60,25 @@ if (can_inject()) {
   cat("system calls: skipped, there is no strace that may attach to processes\n")
 }
 
+crowds <- data.frame()
+for (format in c("rda", "segment")) for (sessions in c(2L, 4L, 8L)) {
+  name <- paste0("crowd-", format, "-", sessions)
+  dirs <- file.path(base, name, c("cache", "log"))
+  for (dir in dirs) dir.create(dir, recursive = TRUE)
+  got <- crowd(dirs[[1]], dirs[[2]], sessions, 15, format, slowly = format == "rda" && can_inject())
+  bad <- c(if (got$hung) "hung", got$wrong, got$strange, got$left)
+  crowds <- rbind(crowds, data.frame(format, sessions, saves = got$announced, found = got$found, warnings = got$warnings, problems = length(bad)))
+  run <- new.env()
+  run$counts <- c(saves = got$announced)
+  run$problems <- bad
+  for (problem in bad) cat(problem, "\n")
+  runs[[paste(sessions, "sessions,", format)]] <- run
+}
+
 # What happened ----------------------------------------------------------------------------------------------------------------------------
 
+cat("\n")
+print(crowds, row.names = FALSE)
 cat("\n")
 problems <- character()
 for (name in names(runs)) {

@@ -23,8 +23,10 @@ attempts <- quote({
     e
   }
   contents_of <- function(e) mget(sort(ls(e, all.names = TRUE)), e)
-  # What another process finds.
-  found_in <- function(dir) parallel::mccollect(parallel::mcparallel(tryCatch({ e <- open_cache(dir); contents_of(e) }, error = conditionMessage)))[[1]]
+  # What another process finds; plain, for a view keeps the room of a file that is gone.
+  found_in <- function(dir) {
+    parallel::mccollect(parallel::mcparallel(tryCatch({ e <- open_cache(dir); lapply(contents_of(e), unshare) }, error = conditionMessage)))[[1]]
+  }
 })
 
 # Not compressible: what goes to the disk is as large as what is in memory.
@@ -227,8 +229,8 @@ damages <- list(
 )
 
 for (format in c("rda", "segment")) for (how in names(damages)) {
-  # A segment has no name in it.
-  if (format == "segment" && how == "another object's") next
+  # A segment has no name in it, and the checksum of what it holds is looked at on request.
+  if (format == "segment" && how %in% c("another object's", "with another byte")) next
   test_that(sprintf("an object's file (%s) that is %s is an error that names the object, and no other object's loss", format, how), {
     dir <- damaged_cache(damages[[how]], format)
     told <- character()

@@ -2,7 +2,9 @@
 #
 # Each puts the state it is about to save into announced-<who>-<n>, and each state that it found into found-<who>-<n>; what it stumbles over goes to wrong-<who>.
 
-crowd <- function(dir, log, sessions, seconds, format = "rda") {
+# With `slowly`, strace delays what they do to the directory, so that they meet in the middle of it.
+
+crowd <- function(dir, log, sessions, seconds, format = "rda", slowly = FALSE) {
   options(mlazy.format = format)
   first <- open_cache(dir)
   for (name in object_names[1:12]) first[[name]] <- value_of(name, 1L)
@@ -14,6 +16,7 @@ crowd <- function(dir, log, sessions, seconds, format = "rda") {
   ends <- proc.time()[[3]] + seconds
   pids <- vapply(seq_len(sessions), function(who) fork(one_session(dir, log, who, ends)), 1L)
   pids <- c(pids, fork(one_reader(dir, log, ends)))
+  if (slowly) for (pid in pids) delay_calls(pid)
   hung <- !wait_until(function() !any(vapply(pids, is_alive, NA)), seconds + 30)
   if (hung) for (pid in pids) kill_hard(pid)
 
@@ -40,6 +43,13 @@ in_crowd <- function(log, who, code) {
     }),
     error = function(e) cat(class(e)[[1L]], ": ", conditionMessage(e), "\n", sep = "", file = in_log("wrong"), append = TRUE)
   )
+}
+
+delay_calls <- function(pid) {
+  words <- c("-f", "-o", "/dev/null", "-e", shQuote("trace=?linkat,?rename,?unlink,?pwrite64,?getdents64"))
+  delayed <- "inject=?linkat,?rename,?unlink,?pwrite64,?getdents64:delay_exit=4000"
+  system2("strace", c(words, "-e", shQuote(delayed), "-p", pid), wait = FALSE, stdout = FALSE, stderr = FALSE)
+  wait_until(function() traced(pid) || !is_alive(pid), 5)
 }
 
 one_session <- function(dir, log, who, ends) in_crowd(log, who, {
