@@ -96,7 +96,7 @@ save_cache <- function(env, dir, file, ascii, at_home) {
     numbers <- written$number[!is.na(written$number)]
     refers <- numbers_of(cells)
     refers[names(todo)][!is.na(written$number)] <- numbers
-    about <- lapply(cells, about_cell, env = env)
+    about <- about_cells(cells, env)
     write <- function(file) allowInterrupts(write_image(env, cells, refers, about, file, ascii, dir))
     tryCatch(
       {

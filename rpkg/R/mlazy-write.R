@@ -61,7 +61,7 @@ rewrite_cells <- function(cells, env, format = NULL) {
   suspendInterrupts({
     written <- write_cells(cells, dir, format, skip = function(file, cell) is_same_file(file, cell, format))
     before <- settle_cells(cells, dir, written)
-    set_entries(env, names(cells), unname(numbers_of(cells)), unname(lapply(cells, function(cell) about_cell(cell, env))))
+    set_entries(env, names(cells), unname(numbers_of(cells)), unname(about_cells(cells, env)))
   })
   for (old in names(before)) .Call(cs_cache_retire, old, subdir(), digits(before[[old]]), FALSE)
   invisible(NULL)
@@ -73,9 +73,12 @@ is_same_file <- function(file, cell, format = NULL) {
   if (cell$format == "segment") tryCatch(same_segment(file, cell$file), cowshed_error = function(e) FALSE) else .Call(cs_cache_same, file, cell$file)
 }
 
-about_cell <- function(cell, env) {
-  if (cell$loaded) return(info_of(.subset2(cell, "value")))
-  attr(attr(env, "mcache"), "info")[[cell$name]]
+# What mcachees() and lsize() tell without reading: known since it was assigned, unless it may have changed without.
+about_cells <- function(cells, env) {
+  known <- as.list(attr(attr(env, "mcache"), "info"))[names(cells)]
+  stale <- vapply(cells, function(cell) cell$loaded, NA) & (lengths(known) == 0L | vapply(cells, may_change_unseen, NA))
+  known[stale] <- lapply(cells[stale], function(cell) info_of(.subset2(cell, "value")))
+  stats::setNames(known, names(cells))
 }
 
 # options(mlazy.index = TRUE): which object is in which file.

@@ -140,7 +140,7 @@ put_into <- function(what, from, to, copy) {
   check_open(to$env)
   cells <- cells_of(from, what)
   changed <- stats::setNames(needs_writing(cells, from), names(cells))
-  about <- unname(lapply(cells, about_cell, env = from))
+  about <- unname(about_cells(cells, from))
   suspendInterrupts({
     written <- write_cells(cells, to$dir, link = !copy, take = function(cell) !changed[[cell$name]] && (!cell$loaded || file.exists(cell$file)))
     moved <- lapply(seq_along(cells), function(i) {
