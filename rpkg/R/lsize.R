@@ -25,7 +25,9 @@ lsize <- function(envir = .GlobalEnv) {
   sizes <- vapply(stats::setNames(names, names), size_in_memory, 0, env = env)
   files <- files[!as.logical(unwritten)]
   all <- c(sizes, files)
-  structure(c(sizes, -files)[order(all)], class = "lsize")
+  signed <- c(sizes, -files)
+  # Also of none.
+  structure(signed[order(all)], names = as.character(names(signed))[order(all)], class = "lsize")
 }
 
 size_in_memory <- function(name, env) {

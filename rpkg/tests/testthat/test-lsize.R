@@ -40,5 +40,5 @@ test_that("what has no file yet is as large as it is in memory; missing argument
   expect_setequal(names(f()), c("...", "a", "b"))
   expect_true(all(f() > 0))
   expect_error(lsize("no such place"), class = "cowshed_error_argument")
-  expect_identical(unclass(lsize(new.env())), numeric())
+  expect_identical(unclass(lsize(new.env())), stats::setNames(numeric(), character()))
 })
