@@ -9,7 +9,7 @@ golden_values <- function(name) {
   cache_values()[[name]]
 }
 
-golden_names <- c("plain", "old", "index", "names", "kinds", "own", "lived")
+golden_names <- c("plain", "beside", "index", "names", "kinds", "own", "lived")
 
 for (name in golden_names) {
   test_that(paste0("what mvbutils wrote is read: ", name), {
@@ -66,14 +66,14 @@ test_that("saving what mvbutils wrote, unchanged, changes no file", {
 })
 
 test_that("files beside .RData are moved to mlazy/, and stay where they are with mlazy.subdir = FALSE", {
-  dir <- golden_cache("old")
-  values <- cache_values()$old
+  dir <- golden_cache("beside")
+  values <- cache_values()$beside
   e <- opened(dir)
   expect_identical(cache_files(dir), c(".RData", "mlazy/obj1.rda", "mlazy/obj2.rda"))
   expect_identical(e$first, values$cached$first)
 
   local_options(mlazy.subdir = FALSE)
-  dir <- golden_cache("old")
+  dir <- golden_cache("beside")
   e <- opened(dir)
   expect_identical(grep("rda$", cache_files(dir), value = TRUE), c("obj1.rda", "obj2.rda"))
   expect_same_objects(contents_of(e), c(values$cached, values$ordinary))

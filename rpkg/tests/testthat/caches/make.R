@@ -53,7 +53,8 @@ values$lived$cached$changed <- c(1, 2, 3)
 values$lived$cached$anew <- "before"
 values$lived$ordinary <- list()
 make("plain", values$plain)
-make("old", values$old, mlazy.subdir = FALSE, mvbutils.compress = FALSE)
+# R CMD build leaves out what is called "old".
+make("beside", values$beside, mlazy.subdir = FALSE, mvbutils.compress = FALSE)
 make("index", values$index, mlazy.index = TRUE, mvbutils.compress = "bzip2")
 make("names", values$names, mvbutils.compression_level = 1)
 make("kinds", values$kinds, mvbutils.compress = "xz", compress = list(

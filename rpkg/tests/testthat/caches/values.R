@@ -11,7 +11,7 @@ cache_values <- function() {
       ordinary = list(small = 42L, note = "not cached")
     ),
     # obj1.rda and obj2.rda beside .RData, as the earliest mvbutils wrote, and as options(mlazy.subdir = FALSE) does.
-    old = list(cached = list(first = 1:20, second = matrix(c(1, 2, 3, 4), 2)), ordinary = list(third = letters)),
+    beside = list(cached = list(first = 1:20, second = matrix(c(1, 2, 3, 4), 2)), ordinary = list(third = letters)),
     # options(mlazy.index = TRUE)
     index = list(cached = list(apple = 1:3, pear = 4:6, plum = 7:9), ordinary = list(basket = "fruit")),
     # Names that need quoting, that are hidden, that are words of the language, or not ASCII.
