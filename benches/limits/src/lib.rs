@@ -15,17 +15,8 @@ const PAGE: usize = 4096;
 /// A double vector and a character vector.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn limit_write(x: SEXP, store: SEXP) -> SEXP {
-    // SAFETY: the caller's.
-    let (fd, data, len) = unsafe { (unnamed_file(store), libR_sys::REAL(x).cast::<u8>(), bytes(x)) };
-    let mut done = 0;
-    while done < len {
-        // SAFETY: the rest of the vector's bytes.
-        let wrote = unsafe { libc::pwrite(fd, data.add(done).cast(), len - done, done as libc::off_t) };
-        assert!(wrote > 0, "pwrite: {}", std::io::Error::last_os_error());
-        done += wrote as usize;
-    }
-    // SAFETY: ours.
-    unsafe { libc::close(fd) };
+    // SAFETY: the caller's; a descriptor of ours.
+    unsafe { libc::close(written(x, store)) };
     nil()
 }
 
@@ -35,6 +26,16 @@ pub unsafe extern "C" fn limit_write(x: SEXP, store: SEXP) -> SEXP {
 /// As `limit_write`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn limit_write_synced(x: SEXP, store: SEXP) -> SEXP {
+    // SAFETY: as above.
+    unsafe {
+        let fd = written(x, store);
+        assert_eq!(libc::fsync(fd) + libc::close(fd), 0);
+    }
+    nil()
+}
+
+/// A new file without a name that has the doubles.
+unsafe fn written(x: SEXP, store: SEXP) -> libc::c_int {
     // SAFETY: the caller's.
     let (fd, data, len) = unsafe { (unnamed_file(store), libR_sys::REAL(x).cast::<u8>(), bytes(x)) };
     let mut done = 0;
@@ -44,9 +45,7 @@ pub unsafe extern "C" fn limit_write_synced(x: SEXP, store: SEXP) -> SEXP {
         assert!(wrote > 0, "pwrite: {}", std::io::Error::last_os_error());
         done += wrote as usize;
     }
-    // SAFETY: ours.
-    assert_eq!(unsafe { libc::fsync(fd) + libc::close(fd) }, 0);
-    nil()
+    fd
 }
 
 /// The sum of the doubles in a file from `offset` on: opened, mapped `maps` times, and read through the last mapping.
