@@ -43,9 +43,16 @@ run_engine <- function(code, package = NULL) {
     ))
     written <- live[]
     rm(objects, live, results, here)
-    gc()
-    pruneSharedObjects()
-    answer(list(summary = summary, size = size, written = written, left = nrow(listSharedObjects())))
+    # Workers that were told to stop may take a moment.
+    until <- Sys.time() + 20
+    repeat {
+      gc()
+      pruneSharedObjects()
+      left <- nrow(listSharedObjects())
+      if (left == 0L || Sys.time() > until) break
+      Sys.sleep(0.05)
+    }
+    answer(list(summary = summary, size = size, written = written, left = left))
   })
   got <- do.call(run_r, list(script, dir = dir, timeout = 120))
   expect_ended_well(got)
