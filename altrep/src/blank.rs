@@ -22,7 +22,6 @@ use crate::{stored, stores};
 /// No room, interrupted, or attributes that do not fit the vector.
 pub fn blank(r: R, kind: SexpType, len: usize, attributes: Sexp, wish: &Wish) -> Result<Sexp> {
     let names = names(r, attributes)?;
-    let session = Session::new(r, wish.options(r)?);
     let refused = || bad_argument("`mode` must be raw, logical, integer, numeric or complex");
     if !wish.store.is_null() {
         // Attributes go to the file with what they fit: a vector of that length, which has no elements.
@@ -31,6 +30,7 @@ pub fn blank(r: R, kind: SexpType, len: usize, attributes: Sexp, wish: &Wish) ->
         set_all(r, like, &names, attributes)?;
         return by_element!(kind, E => stored::blank::<E>(r, like, len, wish), Err(refused()));
     }
+    let session = Session::new(r, wish.options(r)?);
     let store = stores::usual(r)?;
     let object = by_element!(kind, E => make::<E>(&session, store, len)?, return Err(refused()));
     let x = Sexp(object.sexp());

@@ -200,10 +200,11 @@ fn target(r: R, store: Sexp) -> Result<PathBuf> {
         return Ok(path.join(format!("{}.{ENDING}", SegmentId::random())));
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if path.extension().is_some_and(|ending| ending == ENDING) && dir.is_dir() {
+    let named = path.extension().is_some_and(|ending| ending == ENDING);
+    if named && dir.is_dir() {
         return Ok(path);
     }
-    let what = if path.extension().is_some_and(|ending| ending == ENDING) { dir } else { &path };
+    let what = if named { dir } else { &path };
     Err(Failure::new(
         "store",
         format!(

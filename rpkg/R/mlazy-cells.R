@@ -10,7 +10,7 @@ binding_of <- function(cell) {
   force(cell)
   function(value) {
     if (!missing(value)) return(store(cell, value))
-    if (!cell$loaded) fetch(cell)
+    fetch_if_needed(cell)
     .subset2(cell, "value")
   }
 }

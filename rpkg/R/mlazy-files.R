@@ -4,9 +4,7 @@
 write_object <- function(value, name, file, format, dir) {
   e <- new.env(hash = FALSE, parent = emptyenv())
   if (format == "segment") {
-    tryCatch(write_segment(value, file), cowshed_error = function(e) {
-      fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0("the object '", name, "' cannot be written: ", conditionMessage(e)))
-    })
+    tryCatch(write_segment(value, file), cowshed_error = function(e) fail_of(e, paste0("the object '", name, "' cannot be written")))
   } else {
     assign(name, value, envir = e)
     save_checked(name, e, file, dir = dir, what = paste0("the object '", name, "'"))
@@ -119,15 +117,16 @@ read_object <- function(file, name) {
   tryCatch(
     if (format_of(file) == "segment") read_segment(file) else load_object(file, name),
     error = function(e) {
-      if (inherits(e, "cowshed_error")) {
-        fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0("the cached object '", name, "' cannot be read: ", conditionMessage(e)))
-      }
+      if (inherits(e, "cowshed_error")) fail_of(e, paste0("the cached object '", name, "' cannot be read"))
       if (is_of_memory(e)) stop(e)
       damaged(conditionMessage(e))
     },
     warning = function(w) damaged(conditionMessage(w))
   )
 }
+
+# The same error, which says of what.
+fail_of <- function(e, what) fail(sub("^cowshed_error_", "", class(e)[[1L]]), paste0(what, ": ", conditionMessage(e)))
 
 load_object <- function(file, name) {
   e <- new.env(hash = FALSE, parent = emptyenv())

@@ -118,7 +118,7 @@ demlazy <- function(..., what, envir = .GlobalEnv) {
   on.exit(progress$end(FALSE))
   # All are read before one is changed.
   for (i in seq_along(cells)) {
-    if (!cells[[i]]$loaded) fetch(cells[[i]])
+    fetch_if_needed(cells[[i]])
     progress$at(i, numeric(), list())
   }
   suspendInterrupts({
