@@ -85,12 +85,19 @@ pub(crate) fn is_r_thread() -> bool {
     !TOKEN.get().is_null()
 }
 
-/// Has R collect what nothing refers to, and run its finalizers; on another thread than R's, nothing.
+/// Has R collect what nothing refers to, and run its finalizers; on another thread than R's, nothing. An interrupt waits meanwhile: R heeds one
+/// at the end of a collection (from R 4.5 on), and those who have us collect could not go on with its jump.
 pub(crate) fn collect_garbage() {
-    if is_r_thread() {
-        // SAFETY: a collection raises no error, nor do the finalizers it runs.
-        let _ = call(R(PhantomData), || unsafe { sys::R_gc() });
+    if !is_r_thread() {
+        return;
     }
+    let suspended = &raw mut sys::R_interrupts_suspended;
+    // SAFETY: R's variable, on R's thread, as R's own macro for this does.
+    let before = unsafe { suspended.replace(1) };
+    // SAFETY: a collection raises no error, nor do the finalizers it runs.
+    let _ = call(R(PhantomData), || unsafe { sys::R_gc() });
+    // SAFETY: as above.
+    unsafe { suspended.write(before) };
 }
 
 /// Runs `body` as the outermost Rust frame under R. An error becomes an R condition, a panic one of class `cowshed_error_internal`.

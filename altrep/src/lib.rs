@@ -24,6 +24,7 @@ mod environment;
 pub mod footprint;
 mod hooks;
 mod in_place;
+pub mod interrupts;
 mod keeper;
 mod layout;
 pub mod lists;

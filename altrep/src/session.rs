@@ -5,14 +5,14 @@ use std::cell::Cell;
 use cowshed_core::{Encoder, Flags, Host, Node, SegmentId, Shareable};
 
 use crate::attributes::ELSEWHERE;
-use crate::boundary::{Failure, R, Result, call};
+use crate::boundary::{Failure, R, Result};
 use crate::element::Kind;
 use crate::in_place::InPlace;
 use crate::keeper::Keeper;
 use crate::object::Object;
 use crate::sexp::Sexp;
 use crate::view::View;
-use crate::{condition, door, options, proxies, references, sys};
+use crate::{condition, door, interrupts, options, proxies, references, sys};
 
 /// One call of share(), or one reference being opened.
 pub struct Session {
@@ -234,8 +234,7 @@ impl Host for Session {
     }
 
     fn poll(&self) -> Result<()> {
-        // SAFETY: raises R's interrupt, which `call` catches.
-        call(self.r, || unsafe { sys::R_CheckUserInterrupt() })
+        interrupts::heed(self.r)
     }
 
     fn provide(&self, segment: SegmentId, name: &str) -> Result<&'static dyn Shareable<Self>> {

@@ -72,6 +72,8 @@ unsafe extern "C-unwind" {
     pub fn R_ContinueUnwind(cont: SEXP) -> !;
     pub fn R_MakeUnwindCont() -> SEXP;
     pub fn R_gc();
+    /// Not zero: an interrupt waits.
+    pub static mut R_interrupts_suspended: c_int;
     pub fn R_PreserveObject(x: SEXP);
     pub fn R_ReleaseObject(x: SEXP);
     pub fn R_existsVarInFrame(env: SEXP, name: SEXP) -> c_int;

@@ -18,7 +18,7 @@ use crate::element::Element;
 use crate::serialized::evaluate;
 use crate::sexp::Sexp;
 use crate::sys::{self, R_xlen_t, SEXP};
-use crate::{by_element, options};
+use crate::{by_element, interrupts, options};
 
 /// Up to so many bytes a plain vector is made at once.
 const SMALL: usize = 64 << 10;
@@ -328,8 +328,7 @@ pub(super) fn vector<E: Element>(r: R, this: &Virtual) -> Result<SEXP> {
         let out = unsafe { std::slice::from_raw_parts_mut(data.add(at as usize * width), n as usize * width) };
         this.read(at, out)?;
         at += n;
-        // SAFETY: raises R's interrupt, which `call` catches.
-        call(r, || unsafe { sys::R_CheckUserInterrupt() })?;
+        interrupts::heed(r)?;
     }
     Ok(vector)
 }

@@ -8,6 +8,7 @@ use std::ffi::c_int;
 use super::Object;
 use crate::boundary::{R, Result, call};
 use crate::element::Element;
+use crate::interrupts;
 use crate::sys::{self, SEXP};
 
 /// Elements at a time.
@@ -33,8 +34,7 @@ fn blocks<E: Element>(r: R, x: Object, mut each: impl FnMut(&[E::C]) -> bool) ->
         at += n as u64;
         count += 1;
         if count % PATIENCE == 0 {
-            // SAFETY: raises R's interrupt, which `call` catches.
-            call(r, || unsafe { sys::R_CheckUserInterrupt() })?;
+            interrupts::heed(r)?;
         }
     }
     Ok(true)

@@ -2,7 +2,7 @@
 #
 # - run_r(code) runs code in an R of its own and waits; start_r(code) does not wait. Values named in `...` are there by their names.
 # - Within it: answer(x) is what run_r() gives back; put(x, "name") and take("name") pass a serialized value through a file; mark() and
-#   wait_for() are for order.
+#   wait_for() are for order; interrupt_after() is Ctrl-C.
 # - A process that takes longer than its time is killed, which its status tells.
 
 skip_without_processes <- function() {
@@ -80,6 +80,11 @@ script_preamble <- quote({
       if (Sys.time() > end) stop("waited in vain for ", name)
       Sys.sleep(0.01)
     }
+  }
+  # Interrupts this process so many seconds later, then again after each further time. Not by system(): until that returns, interrupts are ignored.
+  senders <- list()
+  interrupt_after <- function(...) {
+    senders[[length(senders) + 1L]] <<- pipe(paste(sprintf("sleep %.3f; kill -INT %d", c(...), Sys.getpid()), collapse = ";"), "w")
   }
   condition_of <- function(code) {
     tryCatch({ force(code); NULL }, error = function(e) list(class = class(e), message = conditionMessage(e)))

@@ -169,7 +169,7 @@ test_that("an interrupt stops the workers, ours and those of others, which can b
       library(cowshed)
       cl <- if (given) parallel::makePSOCKcluster(2)
       memLapply(1:2, identity, CLUSTER = cl, MAX.CORES = 2)
-      system(sprintf("(sleep 1; kill -INT %d) &", Sys.getpid()))
+      interrupt_after(1)
       start <- Sys.time()
       how <- tryCatch(memLapply(1:8, function(i) Sys.sleep(40), CLUSTER = cl, MAX.CORES = 2), interrupt = function(e) "interrupted")
       took <- as.numeric(Sys.time() - start, units = "secs")
@@ -190,7 +190,8 @@ test_that("an interrupt that reaches a worker when FUN is over is forgotten, and
     late <- function(i) if (i == 6) tools::pskill(Sys.getpid(), tools::SIGINT) else i
     # From R 4.5 on PSOCK workers heed interrupts only while they wait.
     interrupted <- function() {
-      system(sprintf("(sleep 0.3; kill -INT %d) &", Sys.getpid()))
+      sender <- pipe(sprintf("sleep 0.3; kill -INT %d", Sys.getpid()), "w")
+      on.exit(close(sender))
       Sys.sleep(5)
     }
     amid <- function(i, interrupted) if (i == 3) interrupted() else i
@@ -220,9 +221,10 @@ test_that("interrupts at any moment leave a cluster in step, and nothing in the 
       x <- matrix(rnorm(1e5), 100)
       long <- eval(quote(function(v) rep(v, 50)), globalenv())
       rounds <- vapply(1:20, function(k) {
-        # system() ignores interrupts until it returns, which takes a while on a machine that is busy.
-        system(sprintf("(sleep %.3f; kill -INT %d) &", 0.4 + k * 0.017, Sys.getpid()))
-        how <- tryCatch(repeat memApply(x, 2, long, CLUSTER = cl), interrupt = function(e) "interrupted")
+        how <- tryCatch({
+          interrupt_after(0.2 + k * 0.017)
+          repeat memApply(x, 2, long, CLUSTER = cl)
+        }, interrupt = function(e) "interrupted")
         identical(how, "interrupted") && identical(memLapply(1:4, identity, CLUSTER = cl), as.list(1:4)) &&
           identical(parallel::clusterEvalQ(cl, 1 + 1), list(2, 2))
       }, TRUE)
@@ -294,7 +296,7 @@ test_that("a second interrupt, while the first is dealt with, leaves nothing tha
     ended <- run_r({
       library(cowshed)
       memLapply(1:2, identity, MAX.CORES = 2)
-      system(sprintf("(sleep 0.7; kill -INT %1$d; sleep 0.1; kill -INT %1$d) &", Sys.getpid()))
+      interrupt_after(0.7, 0.1)
       how <- tryCatch(memLapply(1:8, function(i) Sys.sleep(40), MAX.CORES = 2), interrupt = function(e) "interrupted")
       start <- Sys.time()
       after <- memLapply(1:4, function(i) i, MAX.CORES = 2)

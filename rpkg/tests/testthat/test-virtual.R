@@ -490,7 +490,7 @@ test_that("an interrupt ends a long sum and a long function", {
   ended <- run_r(timeout = 60, {
     library(cowshed)
     how <- function(code) {
-      system(sprintf("(sleep 0.5; kill -INT %d) &", Sys.getpid()))
+      interrupt_after(0.5)
       tryCatch(code, interrupt = function(e) "interrupted")
     }
     v <- wrap_altrep(1:2^46)

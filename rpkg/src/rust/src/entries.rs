@@ -7,7 +7,7 @@ use cowshed_altrep::core::{self, Flags};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, memory, named, proxies, slices, stored, virtuals};
+use cowshed_altrep::{door, interrupts, memory, named, proxies, slices, stored, virtuals};
 use cowshed_generators as generators;
 
 use crate::arguments::{Variable, count, flag, name, whole};
@@ -125,12 +125,11 @@ entries! {
 
     send_at_once() |r: R| r.number(core::send_at_once() as f64);
 
-    put_off_interrupts(put_off, forget) |r: R| {
-        let (put_off, forget) = (flag(r, "put_off", put_off)?, flag(r, "forget", forget)?);
-        if forget == Some(true) {
-            core::forget_interrupts();
-        }
-        r.logical(core::put_off_interrupts(put_off == Some(true)))
+    put_off_interrupts() |r: R| interrupts::put_off(r).and_then(|before| r.logical(before));
+
+    let_interrupts(before, forget) |r: R| {
+        interrupts::restore(flag(r, "before", before)? == Some(true), flag(r, "forget", forget)? == Some(true));
+        Ok(Sexp::null())
     };
 
     wrap_altrep(x) |r: R| virtuals::wrap(r, x);
