@@ -1,0 +1,66 @@
+//! cowshed for Python: the library below the package `cowshed`.
+//!
+//! - Functions that Python calls are here, at the top; what they are made of is below. What users call, with its documentation, is in
+//!   `python/cowshed/`, in Python.
+//! - From bytes to Python objects: a segment's [`nodes`], or R's serialization ([`unserialize`]) with the [`reference`]s in it, become a
+//!   [`value::Value`], of which [`python`] makes what Python knows; [`elements`] keep what arrays show.
+
+mod elements;
+mod failure;
+mod nodes;
+mod python;
+mod reference;
+mod text;
+mod unserialize;
+mod value;
+
+use std::path::PathBuf;
+
+use cowshed_core::{Kind, Name, Store, default_store_path, open_stored, usual_store_path};
+use pyo3::prelude::*;
+
+use failure::{Failure, Result};
+
+#[pymodule]
+fn _cowshed(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<elements::View>()?;
+    module.add_function(wrap_pyfunction!(open, module)?)?;
+    module.add_function(wrap_pyfunction!(retrieve, module)?)?;
+    module.add_function(wrap_pyfunction!(unserialize_, module)?)?;
+    module.add("NA_INTEGER", value::NA_INTEGER)
+}
+
+/// The object in a stored segment.
+#[pyfunction]
+fn open(py: Python<'_>, path: PathBuf) -> Result<Bound<'_, PyAny>> {
+    let segment = py.detach(|| open_stored(&path))?;
+    python::python(py, reference::root(py, &segment)?)
+}
+
+/// The object that an R process registered under a name, in the usual store or the one within a directory.
+#[pyfunction]
+fn retrieve<'py>(py: Python<'py>, namespace: &str, name: &str, store: Option<PathBuf>) -> Result<Bound<'py, PyAny>> {
+    let path = store.map_or_else(|| usual_store_path().to_owned(), |within| default_store_path(&within));
+    let full = Name { namespace, name };
+    let gone = || {
+        let why = "it was never registered, it was released, or the process that registered it has ended; register it (registerVariables() in R)";
+        Failure::new(Kind::Gone, format!("There is no {full} in the store '{}': {why}", path.display()))
+    };
+    let store = Store::find(&path)?.ok_or_else(gone)?;
+    let mut gone_before = None;
+    loop {
+        let card = store.card(full)?.ok_or_else(gone)?;
+        let value = unserialize::unserialize(py, &card.value, 0);
+        match value {
+            // Released and registered anew meanwhile: once more. The same card: its memory was freed.
+            Err(Failure::Error("gone", _)) if gone_before != Some(card.id) => gone_before = Some(card.id),
+            value => return python::python(py, value?),
+        }
+    }
+}
+
+/// The object that R serialized, for tests.
+#[pyfunction(name = "unserialize")]
+fn unserialize_<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyAny>> {
+    python::python(py, unserialize::unserialize(py, bytes, 0)?)
+}
