@@ -9,6 +9,7 @@
 //!
 //! - The file format: `docs/format.md`, coded in `format`.
 //! - Who holds a segment, and when it goes: `docs/lifetime.md`, coded in `store`. Those that stay, in files of their own: `stored`.
+//! - What is made once per machine, by whoever comes first: `docs/run-once.md`, coded in `once`.
 //!
 //! ```
 //! use cowshed_core::{Heap, fake::{Fake, Value, registry}, open, share, Flags};
@@ -33,6 +34,7 @@ mod id;
 mod interrupts;
 mod lock;
 mod machine;
+mod once;
 mod open;
 mod pager;
 mod segment;
@@ -51,6 +53,7 @@ pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use interrupts::{forget_interrupts, put_off_interrupts};
 pub use machine::Machine;
+pub use once::{Freed, Maker, NewArray, Once, OnceEntry, OnceError, OnceLock, Turn, valid_id};
 pub use open::{Opener, open};
 pub use pager::{
     Area, FillError, Generator, PagerError, PagerLimits, Shape, Shared, Snapshot, kernel_faults, pager_available,
