@@ -34,6 +34,7 @@ mod id;
 mod interrupts;
 mod lock;
 mod machine;
+mod npy;
 mod once;
 mod open;
 mod pager;
@@ -53,6 +54,7 @@ pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use interrupts::{forget_interrupts, put_off_interrupts};
 pub use machine::Machine;
+pub use npy::{Dtype, Npy};
 pub use once::{Freed, Maker, NewArray, Once, OnceEntry, OnceError, OnceLock, Turn, valid_id};
 pub use open::{Opener, open};
 pub use pager::{
@@ -65,4 +67,6 @@ pub use store::{
     About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,
     usual_store_path, when_full,
 };
-pub use stored::{Place, Stored, StoredError, Verified, open_stored, remove_stored, same_stored, verify_stored};
+pub use stored::{
+    ARRAY_STRATEGY, Place, Stored, StoredError, Verified, open_stored, remove_stored, same_stored, verify_stored,
+};
