@@ -31,6 +31,10 @@ pub enum Kind {
     Exists,
     /// A strategy of another package is missing, or stands against another one.
     Plugin,
+    /// Somebody else was not done in time.
+    Timeout,
+    /// What was asked for cannot be meant.
+    Argument,
 }
 
 impl Kind {
@@ -48,6 +52,8 @@ impl Kind {
             Kind::Size => "size",
             Kind::Exists => "exists",
             Kind::Plugin => "plugin",
+            Kind::Timeout => "timeout",
+            Kind::Argument => "argument",
         }
     }
 }

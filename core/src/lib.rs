@@ -9,6 +9,7 @@
 //!
 //! - The file format: `docs/format.md`, coded in `format`.
 //! - Who holds a segment, and when it goes: `docs/lifetime.md`, coded in `store`. Those that stay, in files of their own: `stored`.
+//! - What is made once per machine, by whoever comes first: `docs/run-once.md`, coded in `once`.
 //!
 //! ```
 //! use cowshed_core::{Heap, fake::{Fake, Value, registry}, open, share, Flags};
@@ -33,6 +34,8 @@ mod id;
 mod interrupts;
 mod lock;
 mod machine;
+mod npy;
+mod once;
 mod open;
 mod pager;
 mod segment;
@@ -51,6 +54,8 @@ pub use host::{Claim, Host, Shareable};
 pub use id::{SegmentId, Ticket};
 pub use interrupts::{forget_interrupts, put_off_interrupts};
 pub use machine::Machine;
+pub use npy::{Dtype, Npy};
+pub use once::{Freed, Maker, NewArray, Once, OnceEntry, OnceError, OnceLock, Turn, valid_id};
 pub use open::{Opener, open};
 pub use pager::{
     Area, FillError, Generator, PagerError, PagerLimits, Shape, Shared, Snapshot, kernel_faults, pager_available,
@@ -62,4 +67,6 @@ pub use store::{
     About, Card, Footprint, Holding, Listed, Name, Reported, Store, Waiting, check_memory_name, default_store_path,
     usual_store_path, when_full,
 };
-pub use stored::{Place, Stored, StoredError, Verified, open_stored, remove_stored, same_stored, verify_stored};
+pub use stored::{
+    ARRAY_STRATEGY, Place, Stored, StoredError, Verified, open_stored, remove_stored, same_stored, verify_stored,
+};

@@ -1,4 +1,4 @@
-//! What a fork and an exit do to the leases of a process.
+//! What a fork and an exit do to the leases of a process, and to what it is making once.
 //!
 //! `prepare` runs in the parent before the fork and takes our locks, so the child gets them unlocked-to-be; `parent` and `child` run after it.
 
@@ -9,6 +9,7 @@ use std::sync::{MutexGuard, Once};
 use super::ledger::Ledger;
 use super::{State, Store};
 use crate::lock::Lock;
+use crate::once::{MakersHeld, makers_before_fork};
 use crate::segment::{DraftsHeld, MappingsHeld, drafts_before_fork, mappings_before_fork};
 
 /// Every store this process has opened.
@@ -21,6 +22,7 @@ struct Held {
     _stores: MutexGuard<'static, Vec<Store>>,
     _drafts: DraftsHeld,
     _mappings: MappingsHeld,
+    makers: MakersHeld,
 }
 
 thread_local! {
@@ -33,7 +35,7 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 /// [`FORKS`] when this process was born.
 static BORN: AtomicU64 = AtomicU64::new(0);
 
-/// Held while a step keeps a segment locked, by whichever thread: a child forked amid it would inherit the locked descriptor.
+/// Held while a step keeps a file locked, by whichever thread: a child forked amid it would inherit the locked descriptor.
 static STEPS: Lock<()> = Lock::new(());
 
 thread_local! {
@@ -42,10 +44,10 @@ thread_local! {
 }
 
 /// A step under way.
-pub(super) struct Step(Option<MutexGuard<'static, ()>>);
+pub(crate) struct Step(Option<MutexGuard<'static, ()>>);
 
 /// Begins a step.
-pub(super) fn step() -> Step {
+pub(crate) fn step() -> Step {
     let begun = STEPS_BEGUN.get();
     let guard = (begun == 0).then(|| STEPS.lock());
     STEPS_BEGUN.set(begun + 1);
@@ -98,29 +100,32 @@ extern "C" fn prepare() {
         _stores: stores,
         _drafts: drafts_before_fork(),
         _mappings: mappings_before_fork(),
+        makers: makers_before_fork(),
     }));
 }
 
 extern "C" fn parent() {
-    after(|state| state.childs = None);
+    after(|state| state.childs = None, |_| {});
 }
 
 extern "C" fn child() {
     BORN.store(FORKS.load(Ordering::Relaxed), Ordering::Relaxed);
     // Closes our descriptor of the parent's ledger. If ours could not be made we have none, and the next use republishes.
     // What the parent had still to collect, or to count, the parent does.
-    after(|state| {
+    let states = |state: &mut State| {
         state.ledger = state.childs.take();
         state.ledger.iter().for_each(Ledger::sign);
         state.pending.clear();
         state.uncounted.clear();
         state.waiting.clear();
-    });
+    };
+    after(states, MakersHeld::close);
 }
 
-fn after(f: impl Fn(&mut State)) {
-    let mut held = HELD.take();
-    held.iter_mut().flat_map(|h| &mut h.states).for_each(|state| f(state));
+fn after(states: impl Fn(&mut State), makers: impl Fn(&mut MakersHeld)) {
+    let Some(mut held) = HELD.take() else { return };
+    held.states.iter_mut().for_each(|state| states(state));
+    makers(&mut held.makers);
 }
 
 extern "C" fn at_exit() {

@@ -40,7 +40,7 @@ use memmap2::MmapMut;
 pub use card::Card;
 pub use dir::{default_store_path, usual_store_path};
 pub use footprint::Footprint;
-pub(crate) use fork::install as install_fork_hooks;
+pub(crate) use fork::{install as install_fork_hooks, step as locking_step};
 pub use listing::{About, Holding, Listed, Reported};
 pub use memory::check_memory_name;
 pub use names::Name;

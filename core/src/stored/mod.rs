@@ -18,6 +18,7 @@
 //! # Ok::<(), cowshed_core::fake::FakeError>(())
 //! ```
 
+mod array;
 mod error;
 mod verify;
 mod writer;
@@ -28,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+pub use array::ARRAY_STRATEGY;
 pub use error::StoredError;
 pub use verify::{Verified, same_stored, verify_stored};
 pub use writer::StoredWriter;
@@ -90,7 +92,7 @@ impl Place {
     pub(crate) fn open(&self) -> Option<File> {
         let file = sys::open(&self.path, false).ok()?;
         let same = file.metadata().is_ok_and(|found| which(&found) == self.file);
-        (same && read_header(&file, Some(self.id)).is_ok()).then_some(file)
+        (same && look(&file).is_ok_and(|found| found.id() == self.id)).then_some(file)
     }
 }
 
@@ -102,7 +104,28 @@ fn which(file: &std::fs::Metadata) -> Inode {
 /// What this process has open: a file is mapped once.
 static OPEN: Lock<BTreeMap<Inode, Weak<Segment>>> = Lock::new(BTreeMap::new());
 
-/// Opens a stored segment.
+/// What a file is.
+enum Found {
+    Segment(Mode, SegmentId),
+    Array(SegmentId),
+}
+
+impl Found {
+    fn id(&self) -> SegmentId {
+        match self {
+            Found::Segment(_, id) | Found::Array(id) => *id,
+        }
+    }
+}
+
+fn look(file: &File) -> Result<Found, Unread> {
+    match array::identify(file).map_err(Unread::Io)? {
+        Some(id) => Ok(Found::Array(id)),
+        None => read_header(file, None).map(|(header, _)| Found::Segment(header.mode, header.id)),
+    }
+}
+
+/// Opens a stored segment, or an array that numpy stored, which is then a segment of one node ([`ARRAY_STRATEGY`]).
 ///
 /// # Errors
 /// There is none, or it is not to be believed, or the system refuses; a write-through one must be writable.
@@ -112,14 +135,19 @@ pub fn open_stored(path: &Path) -> Result<Arc<Segment>, StoredError> {
     let file = regular(path, false)?;
     let inode = which(&file.metadata().map_err(failed("reading it"))?);
     let unread = |e| StoredError::unread(path, e);
-    let (header, _) = read_header(&file, None).map_err(unread)?;
+    let found = look(&file).map_err(unread)?;
+    let id = found.id();
     let known = OPEN.lock().get(&inode).and_then(Weak::upgrade);
-    if let Some(segment) = known.filter(|segment| segment.id() == header.id && !segment.is_lost()) {
+    if let Some(segment) = known.filter(|segment| segment.id() == id && !segment.is_lost()) {
         return Ok(segment);
     }
-    let file = if header.mode == Mode::WriteThrough { regular(path, true)? } else { file };
-    let (header, table, bytes) = read(&file, Some(header.id)).map_err(unread)?;
-    let place = Place { path: path.clone(), file: inode, id: header.id };
+    let opened = match found {
+        Found::Array(_) => array::read(&file, id),
+        Found::Segment(Mode::Frozen, _) => read(&file, Some(id)),
+        Found::Segment(Mode::WriteThrough, _) => read(&regular(path, true)?, Some(id)),
+    };
+    let (header, table, bytes) = opened.map_err(unread)?;
+    let place = Place { path: path.clone(), file: inode, id };
     let segment = Arc::new(Segment::new(header, table, bytes, Home::Stored(place)));
     let mut open = OPEN.lock();
     open.retain(|_, segment| segment.strong_count() > 0);

@@ -1,0 +1,192 @@
+//! The lock of an object that is being made, and what only its holder does.
+//!
+//! - Born locked and not empty, so an empty lock is sharearray's, and one that can be locked belongs to the dead.
+//! - Who locks it is its owner only if its path still means that file: it may have been removed meanwhile.
+//! - A lock is the process's that took it: a forked child closes it, and leaves the name alone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::MutexGuard;
+use std::thread::ThreadId;
+
+use super::{Once, OnceError};
+use crate::lock::Lock;
+use crate::sys::{self, Unnamed};
+
+/// The right, and the duty, to make an object. Dropped, it passes to the next who asks, who finds the object if it was made.
+#[derive(Debug)]
+pub struct Maker {
+    once: Once,
+    file: Inode,
+}
+
+/// Device and number.
+type Inode = (u64, u64);
+
+/// What this process is making.
+static MAKERS: Lock<Vec<Held>> = Lock::new(Vec::new());
+
+pub(crate) struct Held {
+    file: File,
+    inode: Inode,
+    thread: ThreadId,
+}
+
+/// What this process is making, over a fork.
+pub(crate) struct MakersHeld(MutexGuard<'static, Vec<Held>>);
+
+/// Before a fork: no other thread is amid taking one.
+pub(crate) fn makers_before_fork() -> MakersHeld {
+    MakersHeld(MAKERS.lock())
+}
+
+impl MakersHeld {
+    /// In the child: they are its parent's. Closing does not unlock.
+    pub(crate) fn close(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What became of an attempt at the lock.
+pub(super) enum Attempt {
+    Got(Maker),
+    /// Somebody else has it.
+    Busy,
+    /// This thread has it.
+    Own,
+}
+
+impl Once {
+    /// Takes the lock, if that can be had at once.
+    pub(super) fn lock(&self) -> Result<Attempt, OnceError> {
+        crate::store::install_fork_hooks();
+        // A child that another thread forks meanwhile would keep a lock that is in no list yet.
+        let _step = crate::store::locking_step();
+        let path = self.lock_path();
+        loop {
+            let there = match sys::open(&path, false) {
+                Ok(file) => file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => match self.new_lock(&path)? {
+                    Some(maker) => return Ok(Attempt::Got(maker)),
+                    None => continue,
+                },
+                // Another user's, who lets nobody read it.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied && path.symlink_metadata().is_ok() => {
+                    return Ok(Attempt::Busy);
+                }
+                Err(e) => return Err(OnceError::failed(&path, "opening its lock", e)),
+            };
+            let failed = |e| OnceError::failed(&path, "taking its lock", e);
+            let about = there.metadata().map_err(failed)?;
+            if !about.is_file() {
+                return Err(failed(io::ErrorKind::InvalidInput.into()));
+            }
+            let inode = (about.dev(), about.ino());
+            if MAKERS.lock().iter().any(|held| held.inode == inode && held.thread == std::thread::current().id()) {
+                return Ok(Attempt::Own);
+            }
+            if about.len() == 0 || !sys::try_lock(&there, true).map_err(failed)? {
+                return Ok(Attempt::Busy);
+            }
+            if means(&path, inode) {
+                return Ok(Attempt::Got(self.maker(there, inode)));
+            }
+        }
+    }
+
+    /// A lock where there is none; `None` if somebody was faster.
+    fn new_lock(&self, path: &Path) -> Result<Option<Maker>, OnceError> {
+        let failed = |e| OnceError::failed(path, "making its lock", e);
+        let new = Unnamed::create_by_umask(&self.dir).map_err(failed)?;
+        let mut text = new.file();
+        writeln!(text, "{}", std::process::id()).map_err(failed)?;
+        let about = text.metadata().map_err(failed)?;
+        sys::lock_exclusive(new.file()).map_err(failed)?;
+        match new.link_new(path) {
+            Ok(file) => Ok(Some(self.maker(file, (about.dev(), about.ino())))),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    fn maker(&self, file: File, inode: Inode) -> Maker {
+        MAKERS.lock().push(Held { file, inode, thread: std::thread::current().id() });
+        Maker { once: self.clone(), file: inode }
+    }
+
+    /// Whether there is a lock of sharearray's.
+    pub(super) fn is_foreign(&self) -> Result<bool, OnceError> {
+        let path = self.lock_path();
+        match path.metadata() {
+            Ok(about) => Ok(about.len() == 0),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(OnceError::failed(&path, "looking for its lock", e)),
+        }
+    }
+}
+
+fn means(path: &Path, inode: Inode) -> bool {
+    path.symlink_metadata().is_ok_and(|about| (about.dev(), about.ino()) == inode)
+}
+
+impl Maker {
+    /// A file for the array.
+    ///
+    /// # Errors
+    /// The directory cannot be used.
+    pub fn new_array(&self) -> Result<NewArray, OnceError> {
+        let path = self.once.array_path();
+        let file = Unnamed::create_by_umask(&self.once.dir).map_err(|e| OnceError::failed(&path, "making it", e))?;
+        Ok(NewArray { file, path, dir: self.once.dir.clone() })
+    }
+
+    /// Where an object that is no array goes: what [`crate::Stored`] takes.
+    pub fn path_of_object(&self) -> PathBuf {
+        self.once.object_path()
+    }
+}
+
+impl Drop for Maker {
+    fn drop(&mut self) {
+        let mut makers = MAKERS.lock();
+        // In a forked child it is not there.
+        let Some(at) = makers.iter().position(|held| held.inode == self.file) else { return };
+        let held = makers.swap_remove(at);
+        let path = self.once.lock_path();
+        if means(&path, self.file) {
+            // Another user's that we took over may not be ours to remove: unlocked, it keeps nobody.
+            let _ = std::fs::remove_file(path);
+        }
+        // A child that another thread forks now has a copy of the descriptor until it closes it.
+        sys::unlock(&held.file);
+    }
+}
+
+/// A file without a name, to be filled with an array. Dropped, it is gone.
+pub struct NewArray {
+    file: Unnamed,
+    path: PathBuf,
+    dir: PathBuf,
+}
+
+impl NewArray {
+    /// The file, open for reading and writing.
+    pub fn file(&self) -> &File {
+        self.file.file()
+    }
+
+    /// Gives it its name; on a disk, when it is there.
+    ///
+    /// # Errors
+    /// There is a file of that name, or the system refuses.
+    pub fn commit(self) -> Result<PathBuf, OnceError> {
+        let NewArray { file, path, dir } = self;
+        let synced = if sys::is_memory(&dir) { Ok(()) } else { file.file().sync_all() };
+        match synced.and_then(|()| file.link_new(&path)) {
+            Ok(_) => Ok(path),
+            Err(e) => Err(OnceError::failed(&path, "giving it its name", e)),
+        }
+    }
+}
