@@ -57,7 +57,7 @@ class Memory(Error, MemoryError):
     """Memory or mappings ran out."""
 
 
-class Unshareable(Error, TypeError):
+class Unshareable(Error, TypeError, ValueError):
     """An object that Python or R has nothing for."""
 
 
@@ -65,8 +65,12 @@ class Plugin(Error):
     """What opens it comes with another package, which Python does not have."""
 
 
-class Busy(Error):
-    """Another of the same is under way, in this thread: waiting for it would never end."""
+class Argument(Error, ValueError):
+    """What was asked for cannot be meant: an id that is none, or one that is asked for by what makes it."""
+
+
+class TimeoutException(Error, TimeoutError):
+    """Another process was not done making an object in the time given."""
 
 
 _CLASSES = {
@@ -80,6 +84,8 @@ _CLASSES = {
     "memory": Memory,
     "unshareable": Unshareable,
     "plugin": Plugin,
+    "argument": Argument,
+    "timeout": TimeoutException,
 }
 
 

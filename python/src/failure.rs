@@ -3,7 +3,7 @@
 //! - An error of the core is `cowshed.Error` or the subclass for its word (`python/cowshed/_errors.py` has the table); its message is the core's.
 //! - An exception that passes through stays what it is. A panic is PyO3's affair: it becomes `pyo3_runtime.PanicException`.
 
-use cowshed_core::{AttachError, CreateError, DispatchError, Kind, NameError, StoreError, StoredError};
+use cowshed_core::{AttachError, CreateError, DispatchError, Kind, NameError, OnceError, StoreError, StoredError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -39,7 +39,7 @@ macro_rules! failures {
         }
     )*};
 }
-failures!(AttachError, CreateError, DispatchError, NameError, StoreError, StoredError);
+failures!(AttachError, CreateError, DispatchError, NameError, OnceError, StoreError, StoredError);
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> PyErr {

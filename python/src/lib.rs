@@ -2,21 +2,24 @@
 //!
 //! - Functions that Python calls are here, at the top; what they are made of is below. What users call, with its documentation, is in
 //!   `python/cowshed/`, in Python.
+//! - Objects made once per machine: [`once`], and how those that are no arrays are written, [`write`].
 //! - From bytes to Python objects: a segment's [`nodes`], or R's serialization ([`unserialize`]) with the [`reference`]s in it, become a
 //!   [`value::Value`], of which [`python`] makes what Python knows; [`elements`] keep what arrays show.
 
 mod elements;
 mod failure;
 mod nodes;
+mod once;
 mod python;
 mod reference;
 mod text;
 mod unserialize;
 mod value;
+mod write;
 
 use std::path::PathBuf;
 
-use cowshed_core::{Kind, Name, Store, default_store_path, open_stored, usual_store_path};
+use cowshed_core::{ARRAY_STRATEGY, Kind, Name, Store, default_store_path, open_stored, usual_store_path};
 use pyo3::prelude::*;
 
 use failure::{Failure, Result};
@@ -24,17 +27,34 @@ use failure::{Failure, Result};
 #[pymodule]
 fn _cowshed(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<elements::View>()?;
+    module.add_class::<once::Maker>()?;
+    module.add_function(wrap_pyfunction!(once::enter, module)?)?;
+    module.add_function(wrap_pyfunction!(once::find, module)?)?;
+    module.add_function(wrap_pyfunction!(once::free, module)?)?;
+    module.add_function(wrap_pyfunction!(once::list_cached, module)?)?;
     module.add_function(wrap_pyfunction!(open, module)?)?;
+    module.add_function(wrap_pyfunction!(is_array, module)?)?;
     module.add_function(wrap_pyfunction!(retrieve, module)?)?;
     module.add_function(wrap_pyfunction!(unserialize_, module)?)?;
     module.add("NA_INTEGER", value::NA_INTEGER)
 }
 
-/// The object in a stored segment.
+/// The object in a stored segment. `data_only`: not if it has nodes that are no data, which nobody opens for another user.
 #[pyfunction]
-fn open(py: Python<'_>, path: PathBuf) -> Result<Bound<'_, PyAny>> {
+fn open(py: Python<'_>, path: PathBuf, data_only: bool) -> Result<Bound<'_, PyAny>> {
     let segment = py.detach(|| open_stored(&path))?;
+    if data_only {
+        nodes::check_data(&segment, &path)?;
+    }
     python::python(py, reference::root(py, &segment)?)
+}
+
+/// Whether a file is an array of numpy's.
+#[pyfunction]
+fn is_array(py: Python<'_>, path: PathBuf) -> Result<bool> {
+    let segment = py.detach(|| open_stored(&path))?;
+    Ok(segment.table().strategy(segment.root()) == ARRAY_STRATEGY
+        && segment.header().table_offset == segment.header().file_len)
 }
 
 /// The object that an R process registered under a name, in the usual store or the one within a directory.

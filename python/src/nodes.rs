@@ -5,9 +5,10 @@
 //!   there may only be so many values as the segment has parts, a few times over.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
-use cowshed_core::{DEEPEST, DispatchError, Kind, Mode, Node, NodeId, Segment};
+use cowshed_core::{ARRAY_STRATEGY, DEEPEST, DispatchError, Kind, Mode, Node, NodeId, Segment};
 use pyo3::prelude::*;
 
 use crate::elements::Elements;
@@ -53,7 +54,14 @@ impl<'a, 'py> Nodes<'a, 'py> {
     }
 
     /// `len` elements of a node, from `start` on, without its attributes. The node must be of the type that `class` says.
-    pub(crate) fn part(&mut self, id: NodeId, class: &str, foreign: bool, start: u64, len: u64) -> Result<Option<Data>> {
+    pub(crate) fn part(
+        &mut self,
+        id: NodeId,
+        class: &str,
+        foreign: bool,
+        start: u64,
+        len: u64,
+    ) -> Result<Option<Data>> {
         let node = self.node(id)?;
         let table = self.segment.table();
         let strategy = table.strategy(id);
@@ -123,7 +131,7 @@ impl<'a, 'py> Nodes<'a, 'py> {
                 let bytes = self.bytes(node);
                 return self.deeper(id, |nodes| unserialize(nodes.py, &bytes, nodes.depth)).map(Contents::Whole);
             }
-            "numpy.array" => {
+            ARRAY_STRATEGY => {
                 let image = Elements::of_segment(segment, node.payload, 0, node.payload.len);
                 Data::Image(image.ok_or_else(|| self.bad(id, "its bytes are not there"))?)
             }
@@ -190,7 +198,10 @@ impl<'a, 'py> Nodes<'a, 'py> {
             other => {
                 return Failure::new(
                     Kind::Plugin,
-                    format!("segment {} needs the sharing strategy '{other}', which Python does not have", self.segment.id()),
+                    format!(
+                        "segment {} needs the sharing strategy '{other}', which Python does not have",
+                        self.segment.id()
+                    ),
                 );
             }
         };
@@ -200,6 +211,34 @@ impl<'a, 'py> Nodes<'a, 'py> {
     fn bad(&self, node: NodeId, why: &'static str) -> Failure {
         DispatchError::BadNode { id: self.segment.id(), node: node.0, why }.into()
     }
+}
+
+/// Whether all nodes of a segment are data.
+///
+/// # Errors
+/// One is not.
+pub(crate) fn check_data(segment: &Segment, path: &Path) -> Result<()> {
+    const DATA: [&str; 9] = [
+        "r.raw",
+        "r.logical",
+        "r.integer",
+        "r.double",
+        "r.complex",
+        "r.character",
+        "r.attributes",
+        "r.list",
+        ARRAY_STRATEGY,
+    ];
+    let table = segment.table();
+    let strategies = (0..segment.header().node_count).filter_map(|n| table.get(n)).map(|id| table.strategy(id));
+    for strategy in strategies.filter(|strategy| !DATA.contains(strategy)) {
+        let path = path.display();
+        let why = format!(
+            "the file '{path}' is another user's, and not all in it are data ('{strategy}'); only its owner can open it"
+        );
+        return Err(Failure::new(Kind::Unshareable, why));
+    }
+    Ok(())
 }
 
 /// What a node has beside its attributes.

@@ -96,7 +96,9 @@ fn list(py: Python<'_>, value: Value) -> Result<Bound<'_, PyAny>> {
     for (name, value) in names.iter().zip(values) {
         if dict.contains(name)? {
             let name = name.bind(py).repr()?;
-            let why = format!("a list has two elements of the name {name}, and a dict cannot; give each a name of its own (names(x) <- in R)");
+            let why = format!(
+                "a list has two elements of the name {name}, and a dict cannot; give each a name of its own (names(x) <- in R)"
+            );
             return Err(Failure::new(Kind::Unshareable, why));
         }
         dict.set_item(name, value)?;

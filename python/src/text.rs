@@ -27,7 +27,8 @@ impl<'a> Text<'a> {
     /// Of `n` elements; `None` if the parts do not fill the payload.
     pub(crate) fn parse(payload: &'a [u8], n: usize) -> Option<Text<'a>> {
         let (head, mut rest) = payload.split_at_checked(HEAD)?;
-        let number = |at: usize| usize::try_from(u64::from_ne_bytes(head[at..at + 8].try_into().expect("8 bytes"))).ok();
+        let number =
+            |at: usize| usize::try_from(u64::from_ne_bytes(head[at..at + 8].try_into().expect("8 bytes"))).ok();
         let (entries, bytes_len) = (number(0)?, number(8)?);
         let (code_width, end_width) = (usize::from(head[16]), usize::from(head[17]));
         if !matches!(code_width, 0 | 1 | 2 | 4) || !matches!(end_width, 4 | 8) || (code_width == 0 && entries != n) {
@@ -56,7 +57,7 @@ impl<'a> Text<'a> {
         let mut made: HashMap<usize, Py<PyAny>> = HashMap::new();
         let mut strings = Vec::with_capacity(elements.len());
         for i in elements {
-            let entry = self.number(&self.codes, i, self.code_width).unwrap_or(i);
+            let entry = self.number(self.codes, i, self.code_width).unwrap_or(i);
             if let Some(known) = made.get(&entry) {
                 strings.push(known.clone_ref(py));
                 continue;

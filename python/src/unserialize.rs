@@ -52,7 +52,8 @@ pub(crate) fn unserialize(py: Python<'_>, bytes: &[u8], depth: usize) -> Result<
         Some(b"B\n") => false,
         _ => return Err(corrupt("it begins as none of R's binary formats")),
     };
-    let mut input = Input { py, bytes: &bytes[2..], xdr, depth, symbols: Vec::new(), native: Encoding::Utf8, made: MADE };
+    let mut input =
+        Input { py, bytes: &bytes[2..], xdr, depth, symbols: Vec::new(), native: Encoding::Utf8, made: MADE };
     let version = input.int()?;
     let (_writer, _reader) = (input.int()?, input.int()?);
     match version {
@@ -301,7 +302,10 @@ impl<'a> Input<'a, '_> {
         let (atom, len) = (if integer { Atom::Integer } else { Atom::Double }, len as usize);
         let bytes = len.checked_mul(atom.size()).filter(|bytes| *bytes <= self.made);
         let bytes = bytes.ok_or_else(|| {
-            Failure::new(Kind::Memory, format!("a sequence of {len} elements is too long to be made; share it as a vector"))
+            Failure::new(
+                Kind::Memory,
+                format!("a sequence of {len} elements is too long to be made; share it as a vector"),
+            )
         })?;
         self.made -= bytes;
         let numbers = (0..len).map(|i| first + step * i as f64);
