@@ -51,12 +51,15 @@ def opened(image: np.ndarray) -> Any:
         raise _corrupt(str(error)) from error
     if array.nbytes != image.size - end:
         raise _corrupt("its length does not fit its shape")
-    return array if array.shape else scalar(array)
+    return array if array.shape else _scalar(array)
 
 
-def scalar(array: np.ndarray) -> Any:
+def _scalar(array: np.ndarray) -> Any:
     """What an array without extents holds: a Python number, `str` or `bytes`; of other types numpy's scalar."""
-    return array[()] if array.dtype.kind in "mM" or array.dtype.names else array.item()
+    try:
+        return array[()] if array.dtype.kind in "mM" or array.dtype.names else array.item()
+    except (SystemError, ValueError) as error:
+        raise _corrupt(f"its text is none: {error}") from error
 
 
 @functools.lru_cache(maxsize=1024)

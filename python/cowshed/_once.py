@@ -253,8 +253,7 @@ def list_cached(shm_path: _Path = _SHM_PATH, prefix: str = _PREFIX) -> list[Cach
         [('doc-listed', 192, None)]
         >>> cowshed.free("doc-listed", prefix="doc_")
     """
-    entries = _cowshed.list_cached(os.path.abspath(shm_path), prefix)
-    return [Cached(id, path and os.fspath(path), *rest) for id, path, *rest in entries]
+    return [Cached(*entry) for entry in _cowshed.list_cached(os.path.abspath(shm_path), prefix)]
 
 
 def _check_id(id: str) -> None:
@@ -268,23 +267,21 @@ def _sayer(verbose: bool, log_func: _Log) -> Callable[[str], Any]:
     return log_func or print
 
 
-def _enter(where: tuple[str, str, str], timeout: float, waiting: Callable[[], None], makes: bool) -> Any:
+def _enter(where: tuple[str, str, str], timeout: float, waiting: Callable[[], None], makes: bool) -> Union[str, _cowshed.Maker]:
     """The path of the object, or the right to make it."""
     shm_path, prefix, id = where
     if not makes:
         # No lock is made by who makes nothing.
         found = _cowshed.find(*where)
         if found is not None:
-            return os.fspath(found)
+            return found
         if not os.path.lexists(os.path.join(shm_path, f"{prefix}{id}.npy.lock")):
             raise _none(where)
     found = _cowshed.enter(*where, timeout, waiting)
-    if isinstance(found, _cowshed.Maker):
-        if makes:
-            return found
-        found.release()
-        raise _none(where)
-    return os.fspath(found)
+    if isinstance(found, str) or makes:
+        return found
+    found.release()
+    raise _none(where)
 
 
 def _none(where: tuple[str, str, str]) -> Gone:
@@ -298,7 +295,7 @@ def _make(maker: _cowshed.Maker, array_or_callback: Any, where: tuple[str, str, 
     else:
         value = array_or_callback()
         if type(value) in (tuple, list, dict):
-            return os.fspath(maker.share(value))
+            return maker.share(value)
         if not isinstance(value, np.ndarray):
             raise ValueError("callback did not return a numpy.ndarray, returned:", type(value))
     _arrays.check(value)
@@ -316,7 +313,7 @@ def _make(maker: _cowshed.Maker, array_or_callback: Any, where: tuple[str, str, 
                     "(cowshed.free()), enlarge it (docker run --shm-size, or mount -o remount,size=), or choose another shm_path"
                 ) from error
             raise
-    return os.fspath(maker.commit())
+    return maker.commit()
 
 
 def _open(path: str) -> Any:
@@ -334,8 +331,10 @@ def opened_array(path: str) -> np.memmap:
     """
     try:
         return np.lib.format.open_memmap(path, mode="r")
-    except PermissionError as error:
-        raise Store(f"'{path}' cannot be opened ({error.strerror}); it is another user's, who lets nobody read it") from error
-    except (ValueError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Store(f"'{path}' cannot be opened ({error.strerror}); check what it is, and who may read it") from error
+    # Which exceptions damaged headers raise depends on numpy's version.
+    except Exception as error:
         raise Corrupt(f"'{path}' is no array that can be mapped ({error}); free it, and make it again") from error
-

@@ -42,8 +42,8 @@ impl<'a, 'py> Nodes<'a, 'py> {
     pub(crate) fn open(&mut self, id: NodeId) -> Result<Value> {
         let node = self.node(id)?;
         let attributes = self.deeper(id, |nodes| nodes.attributes(&node))?;
-        if node.aux & S4 != 0 {
-            return Err(s4(self.py, &attributes));
+        if node.aux & S4 != 0 || self.segment.table().strategy_of(&node) == "r.S4" {
+            return Ok(Value { data: s4(self.py, &attributes), attributes });
         }
         let data = self.data(id, &node, 0, node.length)?;
         // What was serialized has its own.
@@ -103,6 +103,12 @@ impl<'a, 'py> Nodes<'a, 'py> {
     fn data(&mut self, id: NodeId, node: &Node, start: u64, len: u64) -> Result<Contents> {
         let segment = self.segment;
         let strategy = segment.table().strategy_of(node);
+        // Its parts may not be here.
+        if node.aux & STRUCTURE != 0 && strategy == "r.list" {
+            return Ok(Contents::Data(Data::Other(
+                "a list with an environment, a function or the like in it".to_owned(),
+            )));
+        }
         if let Some(atom) = Atom::named(strategy, "r.") {
             let fits = node.length.checked_mul(atom.size() as u64) == Some(node.payload.len);
             let elements = self.elements(node, atom, start, len).filter(|_| fits);
@@ -118,10 +124,6 @@ impl<'a, 'py> Nodes<'a, 'py> {
                 Data::Strings(strings.ok_or_else(|| self.bad(id, "its strings do not fit its bytes"))?)
             }
             "r.list" => {
-                if node.aux & STRUCTURE != 0 {
-                    let why = "a list that holds an environment, a function or another object that only R can send cannot be opened in Python";
-                    return Err(Failure::new(Kind::Unshareable, why));
-                }
                 if u64::from(node.child_count) != node.length {
                     return Err(self.bad(id, "its length does not fit its elements"));
                 }
@@ -135,7 +137,7 @@ impl<'a, 'py> Nodes<'a, 'py> {
                 let image = Elements::of_segment(segment, node.payload, 0, node.payload.len);
                 Data::Image(image.ok_or_else(|| self.bad(id, "its bytes are not there"))?)
             }
-            other => return Err(self.unopened(other, node)),
+            other => Data::Other(self.what(other, node)?),
         };
         Ok(Contents::Data(data))
     }
@@ -179,11 +181,11 @@ impl<'a, 'py> Nodes<'a, 'py> {
         Cow::Owned(bytes)
     }
 
-    fn unopened(&self, strategy: &str, node: &Node) -> Failure {
+    /// What Python has nothing for.
+    fn what(&self, strategy: &str, node: &Node) -> Result<String> {
         let what = match strategy {
             "r.environment" => "an environment",
             "r.closure" => "a function",
-            "r.S4" => "an S4 object",
             "r.pairlist" => "a pairlist",
             "r.virtual" => "a virtual vector",
             "r.elsewhere" => "an object that was shared before and is in a segment of its own",
@@ -192,20 +194,15 @@ impl<'a, 'py> Nodes<'a, 'py> {
             "r.proxy" => {
                 let bytes = self.bytes(node);
                 let class = String::from_utf8_lossy(&bytes);
-                let class = class.split_terminator('\0').nth(1).unwrap_or("?");
-                return not_in_python(&format!("an object of class <{class}>"));
+                return Ok(format!("an object of class <{}>", class.split_terminator('\0').nth(1).unwrap_or("?")));
             }
             other => {
-                return Failure::new(
-                    Kind::Plugin,
-                    format!(
-                        "segment {} needs the sharing strategy '{other}', which Python does not have",
-                        self.segment.id()
-                    ),
-                );
+                let id = self.segment.id();
+                let why = format!("segment {id} needs the sharing strategy '{other}', which Python does not have");
+                return Err(Failure::new(Kind::Plugin, why));
             }
         };
-        not_in_python(what)
+        Ok(what.to_owned())
     }
 
     fn bad(&self, node: NodeId, why: &'static str) -> Failure {
@@ -230,15 +227,13 @@ pub(crate) fn check_data(segment: &Segment, path: &Path) -> Result<()> {
         ARRAY_STRATEGY,
     ];
     let table = segment.table();
-    let strategies = (0..segment.header().node_count).filter_map(|n| table.get(n)).map(|id| table.strategy(id));
-    for strategy in strategies.filter(|strategy| !DATA.contains(strategy)) {
-        let path = path.display();
-        let why = format!(
-            "the file '{path}' is another user's, and not all in it are data ('{strategy}'); only its owner can open it"
-        );
-        return Err(Failure::new(Kind::Unshareable, why));
-    }
-    Ok(())
+    let mut strategies = (0..segment.header().node_count).filter_map(|n| table.get(n)).map(|id| table.strategy(id));
+    let Some(strategy) = strategies.find(|strategy| !DATA.contains(strategy)) else { return Ok(()) };
+    let path = path.display();
+    let why = format!(
+        "the file '{path}' is another user's, and not all in it are data ('{strategy}'); only its owner can open it"
+    );
+    Err(Failure::new(Kind::Unshareable, why))
 }
 
 /// What a node has beside its attributes.
@@ -248,17 +243,11 @@ enum Contents {
     Whole(Value),
 }
 
-/// The error for what R alone can open.
-pub(crate) fn not_in_python(what: &str) -> Failure {
-    let why = format!("{what} cannot be opened in Python; share vectors, factors, data frames and lists of them");
-    Failure::new(Kind::Unshareable, why)
-}
-
-/// The same for an S4 object with these attributes.
-pub(crate) fn s4(py: Python<'_>, attributes: &[(String, Value)]) -> Failure {
+/// An S4 object with these attributes.
+pub(crate) fn s4(py: Python<'_>, attributes: &[(String, Value)]) -> Data {
     let class = attributes.iter().find(|(name, _)| name == "class").and_then(|(_, class)| match &class.data {
         Data::Strings(class) => crate::value::text(py, class.first()?),
         _ => None,
     });
-    not_in_python(&format!("an S4 object of class <{}>", class.as_deref().unwrap_or("?")))
+    Data::Other(format!("an S4 object of class <{}>", class.as_deref().unwrap_or("?")))
 }

@@ -1,5 +1,6 @@
 //! The right to make an object, as Python holds it, and what becomes of an object's files.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,15 +31,15 @@ impl Maker {
     }
 
     /// Gives that file its name, now that the array is in it.
-    fn commit(&self) -> Result<PathBuf> {
-        Ok(locked(&self.new).take().ok_or_else(released)?.commit()?)
+    fn commit(&self) -> Result<OsString> {
+        Ok(locked(&self.new).take().ok_or_else(released)?.commit()?.into())
     }
 
     /// Writes a tuple, list or dict.
-    fn share(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> Result<PathBuf> {
+    fn share(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> Result<OsString> {
         let path = locked(&self.maker).as_ref().ok_or_else(released)?.path_of_object();
         write::write(py, &path, value)?;
-        Ok(path)
+        Ok(path.into())
     }
 
     /// Lets go of it.
@@ -83,7 +84,7 @@ pub(crate) fn enter<'py>(
         py.check_signals().map_err(Failure::from)
     };
     Ok(match Once::new(&shm_path, prefix, id)?.enter(timeout, waiting, pause)? {
-        Turn::Found(path) => path.into_bound_py_any(py)?,
+        Turn::Found(path) => path.into_os_string().into_bound_py_any(py)?,
         Turn::Mine(maker) => {
             let maker = Maker { maker: Mutex::new(Some(maker)), new: Mutex::default() };
             maker.into_bound_py_any(py)?
@@ -93,18 +94,18 @@ pub(crate) fn enter<'py>(
 
 /// The path of an object, if it is made.
 #[pyfunction]
-pub(crate) fn find(shm_path: PathBuf, prefix: &str, id: &str) -> Result<Option<PathBuf>> {
-    Ok(Once::new(&shm_path, prefix, id)?.find()?)
+pub(crate) fn find(shm_path: PathBuf, prefix: &str, id: &str) -> Result<Option<OsString>> {
+    Ok(Once::new(&shm_path, prefix, id)?.find()?.map(OsString::from))
 }
 
 /// Removes an object's files: whether there was a lock, and which there were.
 #[pyfunction]
-pub(crate) fn free(shm_path: PathBuf, prefix: &str, id: &str) -> Result<(bool, Vec<PathBuf>)> {
+pub(crate) fn free(shm_path: PathBuf, prefix: &str, id: &str) -> Result<(bool, Vec<OsString>)> {
     let freed = Once::new(&shm_path, prefix, id)?.free()?;
-    Ok((freed.lock, freed.files))
+    Ok((freed.lock, freed.files.into_iter().map(OsString::from).collect()))
 }
 
-type Listed = (String, Option<PathBuf>, u64, i64, u32, Option<&'static str>, Option<u32>);
+type Listed = (String, Option<OsString>, u64, i64, u32, Option<&'static str>, Option<u32>);
 
 /// What there is: id, path, bytes, seconds since 1970, user, what its lock says, and the pid of who makes it.
 #[pyfunction]
@@ -117,7 +118,7 @@ pub(crate) fn list_cached(shm_path: PathBuf, prefix: &str) -> Result<Vec<Listed>
             OnceLock::Left => (Some("left"), None),
             OnceLock::Foreign => (Some("foreign"), None),
         };
-        (entry.id, entry.path, entry.bytes, entry.modified, entry.uid, lock, pid)
+        (entry.id, entry.path.map(OsString::from), entry.bytes, entry.modified, entry.uid, lock, pid)
     });
     Ok(listed.collect())
 }

@@ -9,7 +9,6 @@ use cowshed_core::Kind;
 
 use crate::elements::{self, Elements};
 use crate::failure::{Failure, Result};
-use crate::nodes::not_in_python;
 use crate::value::{Atom, Data, NA_INTEGER, Value, text};
 
 /// The Python object.
@@ -24,6 +23,7 @@ pub(crate) fn python(py: Python<'_>, value: Value) -> Result<Bound<'_, PyAny>> {
         Data::Null => Ok(py.None().into_bound(py)),
         Data::Symbol(_) => Err(not_in_python("a symbol")),
         Data::Pairs(..) => Err(not_in_python("a pairlist")),
+        Data::Other(what) => Err(not_in_python(&what)),
         Data::Image(image) => {
             let bytes = image.len();
             static OPEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -120,6 +120,12 @@ fn dict(py: Python<'_>, attributes: Vec<(String, Value)>) -> Result<Bound<'_, Py
         }
     }
     Ok(dict)
+}
+
+/// The error for what R alone can open.
+fn not_in_python(what: &str) -> Failure {
+    let why = format!("{what} cannot be opened in Python; share vectors, factors, data frames and lists of them");
+    Failure::new(Kind::Unshareable, why)
 }
 
 fn unopened<'py>(py: Python<'py>, why: &str) -> PyResult<Bound<'py, PyAny>> {

@@ -2,6 +2,7 @@
 //!
 //! - The bytes are hostile: a length is believed only if as many bytes are there, nesting ends at the depth that segments end at, and what base R
 //!   writes shorter than it is (`1:n`) is made only up to [`MADE`] bytes altogether.
+//! - What Python has nothing for is read all the same, since something else may follow it: but for byte code, of which R does not say how it is written.
 //! - Shared vectors are objects of ALTREP classes whose state is a reference: they are attached, not copied.
 //!
 //! The layout is that of `serialize.c` of R, described in *R Internals*, "Serialization Formats".
@@ -11,7 +12,7 @@ use pyo3::prelude::*;
 
 use crate::elements::Elements;
 use crate::failure::{Failure, Result};
-use crate::nodes::{not_in_python, s4};
+use crate::nodes::s4;
 use crate::reference;
 use crate::value::{Atom, Data, Encoding, NA_INTEGER, Value, string};
 
@@ -22,16 +23,34 @@ const MADE: usize = 1 << 30;
 mod types {
     pub(super) const SYMBOL: u8 = 1;
     pub(super) const PAIRLIST: u8 = 2;
+    pub(super) const CLOSURE: u8 = 3;
+    pub(super) const ENVIRONMENT: u8 = 4;
+    pub(super) const PROMISE: u8 = 5;
+    pub(super) const CALL: u8 = 6;
+    pub(super) const SPECIAL: u8 = 7;
+    pub(super) const BUILTIN: u8 = 8;
     pub(super) const CHAR: u8 = 9;
     pub(super) const LOGICAL: u8 = 10;
     pub(super) const INTEGER: u8 = 13;
     pub(super) const DOUBLE: u8 = 14;
     pub(super) const COMPLEX: u8 = 15;
     pub(super) const STRINGS: u8 = 16;
+    pub(super) const DOTS: u8 = 17;
     pub(super) const LIST: u8 = 19;
+    pub(super) const EXPRESSION: u8 = 20;
+    pub(super) const BYTECODE: u8 = 21;
+    pub(super) const POINTER: u8 = 22;
+    pub(super) const WEAK: u8 = 23;
     pub(super) const RAW: u8 = 24;
+    pub(super) const S4: u8 = 25;
     pub(super) const ALTREP: u8 = 238;
-    pub(super) const ATTRIBUTED_PAIRLIST: u8 = 239;
+    pub(super) const BASE: u8 = 241;
+    pub(super) const EMPTY: u8 = 242;
+    pub(super) const PACKAGE: u8 = 248;
+    pub(super) const NAMESPACE: u8 = 249;
+    pub(super) const BASE_NAMESPACE: u8 = 250;
+    pub(super) const MISSING: u8 = 251;
+    pub(super) const GLOBAL: u8 = 253;
     pub(super) const NULL: u8 = 254;
     pub(super) const REFERENCE: u8 = 255;
 }
@@ -52,8 +71,7 @@ pub(crate) fn unserialize(py: Python<'_>, bytes: &[u8], depth: usize) -> Result<
         Some(b"B\n") => false,
         _ => return Err(corrupt("it begins as none of R's binary formats")),
     };
-    let mut input =
-        Input { py, bytes: &bytes[2..], xdr, depth, symbols: Vec::new(), native: Encoding::Utf8, made: MADE };
+    let mut input = Input { py, bytes: &bytes[2..], xdr, depth, known: Vec::new(), native: Encoding::Utf8, made: MADE };
     let version = input.int()?;
     let (_writer, _reader) = (input.int()?, input.int()?);
     match version {
@@ -80,8 +98,8 @@ struct Input<'a, 'py> {
     bytes: &'a [u8],
     xdr: bool,
     depth: usize,
-    /// Symbols met so far, which are written once.
-    symbols: Vec<String>,
+    /// What was met so far that is written once: symbols by name, and others.
+    known: Vec<Option<String>>,
     /// What is not marked otherwise.
     native: Encoding,
     /// Bytes that may still be made of nothing.
@@ -124,8 +142,8 @@ impl<'a> Input<'a, '_> {
         let data = match flags as u8 {
             types::NULL | 0 => return Ok(Value::plain(Data::Null)),
             types::SYMBOL => return self.symbol(),
-            types::REFERENCE => return self.known_symbol(flags),
-            types::PAIRLIST | types::ATTRIBUTED_PAIRLIST => return self.pairs(flags),
+            types::REFERENCE => return self.known(flags),
+            types::PAIRLIST => return self.pairs(flags),
             types::ALTREP => return self.altrep(),
             types::LOGICAL => self.atoms(Atom::Logical)?,
             types::INTEGER => self.atoms(Atom::Integer)?,
@@ -140,30 +158,86 @@ impl<'a> Input<'a, '_> {
                 let len = self.length()?;
                 Data::List((0..len).map(|_| self.item()).collect::<Result<_>>()?)
             }
-            other => return Err(not_in_python(&named(other))),
+            types::EXPRESSION => {
+                let len = self.length()?;
+                (0..len).try_for_each(|_| self.item().map(drop))?;
+                other("an expression")
+            }
+            types::S4 => Data::Null,
+            number => return self.other(number, flags).map(Value::plain),
         };
         let attributes = if flags & HAS_ATTRIBUTES == 0 { Vec::new() } else { self.attributes()? };
         // S4's bit, of R's own.
-        if flags >> LEVELS & (1 << 4) != 0 {
-            return Err(s4(self.py, &attributes));
+        if flags as u8 == types::S4 || flags >> LEVELS & (1 << 4) != 0 {
+            return Ok(Value { data: s4(self.py, &attributes), attributes });
         }
         Ok(Value { data, attributes })
+    }
+
+    /// What Python has nothing for.
+    fn other(&mut self, number: u8, flags: u32) -> Result<Data> {
+        match number {
+            types::CLOSURE | types::PROMISE | types::CALL | types::DOTS => {
+                let optional = [flags & HAS_ATTRIBUTES != 0, flags & HAS_TAG != 0];
+                let items = 2 + optional.iter().filter(|there| **there).count();
+                (0..items).try_for_each(|_| self.item().map(drop))?;
+                Ok(other(match number {
+                    types::CLOSURE => "a function",
+                    types::PROMISE => "a promise",
+                    types::CALL => "a call",
+                    _ => "an argument list (`...`)",
+                }))
+            }
+            types::ENVIRONMENT => {
+                self.known.push(None);
+                // Whether it is locked; what encloses it, what is in it, and its attributes.
+                self.int()?;
+                (0..4).try_for_each(|_| self.item().map(drop))?;
+                Ok(other("an environment"))
+            }
+            types::PACKAGE | types::NAMESPACE => {
+                self.known.push(None);
+                self.int()?;
+                let len = self.length()?;
+                (0..len).try_for_each(|_| self.char().map(drop))?;
+                Ok(other("an environment"))
+            }
+            types::GLOBAL | types::BASE | types::BASE_NAMESPACE | types::EMPTY => Ok(other("an environment")),
+            types::SPECIAL | types::BUILTIN => {
+                let len = self.length()?;
+                self.take(len)?;
+                Ok(other("a function of R itself"))
+            }
+            types::POINTER | types::WEAK => {
+                self.known.push(None);
+                let items = if number == types::POINTER { 2 } else { 0 };
+                (0..items + u32::from(flags & HAS_ATTRIBUTES != 0)).try_for_each(|_| self.item().map(drop))?;
+                Ok(other(if number == types::POINTER { "an external pointer" } else { "a weak reference" }))
+            }
+            types::MISSING => Ok(other("an argument without a default")),
+            types::BYTECODE => Err(Failure::new(
+                Kind::Unshareable,
+                "a function that R compiled cannot be opened in Python; leave it out",
+            )),
+            number => Err(corrupt(&format!("it has an object of the unknown type {number}"))),
+        }
     }
 
     fn symbol(&mut self) -> Result<Value> {
         let name = self.char()?;
         let name = name.extract::<String>(self.py).map_err(|_| corrupt("a symbol has no name"))?;
-        self.symbols.push(name.clone());
+        self.known.push(Some(name.clone()));
         Ok(Value::plain(Data::Symbol(name)))
     }
 
-    fn known_symbol(&mut self, flags: u32) -> Result<Value> {
+    fn known(&mut self, flags: u32) -> Result<Value> {
         let number = match flags >> 8 {
             0 => self.int()? as u32,
             packed => packed,
         };
-        let known = (number as usize).checked_sub(1).and_then(|i| self.symbols.get(i));
-        known.map(|name| Value::plain(Data::Symbol(name.clone()))).ok_or_else(|| corrupt("it refers to nothing"))
+        let known = (number as usize).checked_sub(1).and_then(|i| self.known.get(i));
+        let known = known.ok_or_else(|| corrupt("it refers to nothing"))?.clone();
+        Ok(Value::plain(known.map_or_else(|| other("an environment"), Data::Symbol)))
     }
 
     /// A string; `None` is NA.
@@ -203,7 +277,7 @@ impl<'a> Input<'a, '_> {
     fn pairs(&mut self, first: u32) -> Result<Value> {
         let (mut cells, mut attributes, mut flags) = (Vec::new(), Vec::new(), first);
         loop {
-            if flags & HAS_ATTRIBUTES != 0 || flags as u8 == types::ATTRIBUTED_PAIRLIST {
+            if flags & HAS_ATTRIBUTES != 0 {
                 let own = self.attributes()?;
                 if cells.is_empty() {
                     attributes = own;
@@ -213,7 +287,7 @@ impl<'a> Input<'a, '_> {
             cells.push((tag, self.item()?));
             flags = self.int()? as u32;
             match flags as u8 {
-                types::PAIRLIST | types::ATTRIBUTED_PAIRLIST => {}
+                types::PAIRLIST => {}
                 types::NULL => return Ok(Value { data: Data::Pairs(cells, None), attributes }),
                 _ => {
                     let end = self.item_of(flags)?;
@@ -255,7 +329,7 @@ impl<'a> Input<'a, '_> {
         let data = match &package[..] {
             "cowshed" => self.shared(&class, state)?,
             "base" => self.of_base(&class, state)?,
-            _ => return Err(not_in_python(&format!("a vector of the ALTREP class '{class}' of package '{package}'"))),
+            _ => Data::Other(format!("a vector of the ALTREP class '{class}' of package '{package}'")),
         };
         Ok(Value { data, attributes })
     }
@@ -264,7 +338,7 @@ impl<'a> Input<'a, '_> {
         let is_ours = Atom::named(class, "cowshed_").is_some() || matches!(class, "cowshed_character" | "cowshed_list");
         match state.data {
             Data::Atoms(Atom::Raw, bytes) if is_ours => reference::open(self.py, class, &bytes.copied(), self.depth),
-            _ if !is_ours => Err(not_in_python(&format!("a virtual vector ('{class}')"))),
+            _ if !is_ours => Ok(Data::Other(format!("a virtual vector ('{class}')"))),
             _ => Err(corrupt("a reference is no raw vector")),
         }
     }
@@ -282,7 +356,7 @@ impl<'a> Input<'a, '_> {
                 };
                 wrapped.map(|value| value.data).ok_or_else(|| corrupt("a wrapper is empty"))
             }
-            _ => Err(not_in_python(&format!("a vector of R's ALTREP class '{class}'"))),
+            _ => Ok(Data::Other(format!("a vector of R's ALTREP class '{class}'"))),
         }
     }
 
@@ -330,7 +404,7 @@ impl<'a> Input<'a, '_> {
             (n, _) => Some(n.to_string()),
         };
         if !matches!(atom, Atom::Logical | Atom::Integer) {
-            return Err(not_in_python("a character vector that R has yet to make of numbers (as.character())"));
+            return Ok(other("a character vector that R has yet to make of numbers (as.character())"));
         }
         let strings = numbers.ints().map(|n| match text(n) {
             Some(text) => string(self.py, text.as_bytes(), Encoding::Utf8),
@@ -340,22 +414,6 @@ impl<'a> Input<'a, '_> {
     }
 }
 
-/// What R calls a type that Python has nothing for.
-fn named(number: u8) -> String {
-    let name = match number {
-        3 | 236 => "a function",
-        4 | 241 | 242 | 248 | 249 | 250 | 253 => "an environment",
-        5 => "a promise",
-        6 | 240 => "a call",
-        7 | 8 => "a function of R itself",
-        17 => "an argument list (`...`)",
-        20 => "an expression",
-        21 | 243 | 244 => "byte code",
-        22 => "an external pointer",
-        23 => "a weak reference",
-        25 => "an S4 object",
-        251 => "an argument without a default",
-        _ => return format!("an object of R's type {number}"),
-    };
-    name.to_owned()
+fn other(what: &str) -> Data {
+    Data::Other(what.to_owned())
 }

@@ -26,6 +26,8 @@ pub(crate) enum Data {
     Pairs(Vec<(Option<String>, Value)>, Option<Box<Value>>),
     /// The image of a `.npy` file.
     Image(Elements),
+    /// What Python has nothing for, as an error names it. An error only where it is wanted: attributes may be such.
+    Other(String),
 }
 
 /// The types of plain elements.
@@ -96,7 +98,7 @@ impl Value {
     /// In elements, of what has elements.
     pub(crate) fn len(&self) -> usize {
         match &self.data {
-            Data::Null | Data::Symbol(_) => 0,
+            Data::Null | Data::Symbol(_) | Data::Other(_) => 0,
             Data::Atoms(atom, elements) => elements.len() / atom.size(),
             Data::Strings(strings) => strings.len(),
             Data::List(values) => values.len(),

@@ -27,7 +27,11 @@ pub(crate) fn write(py: Python<'_>, path: &Path, value: Bound<'_, PyAny>) -> Res
     let value = host.take(value);
     let segment = cowshed_core::share(&host, registry(), &Stored::new(path), value, Flags::COPY_ON_WRITE);
     py.check_signals()?;
-    segment.map(drop)
+    match segment {
+        // It was made, and somebody freed it before it was opened again.
+        Err(Failure::Error(word, _)) if word == Kind::Memory.word() && !path.exists() => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 fn registry() -> &'static Registry<Interpreter> {
