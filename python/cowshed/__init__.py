@@ -7,8 +7,8 @@ Examples:
     >>> import cowshed as sharearray
     >>> import numpy as np
     >>> data = sharearray.cache("doc-package", lambda: np.eye(2), verbose=False)
-    >>> data.sum()
-    np.float64(2.0)
+    >>> float(data.sum())
+    2.0
     >>> sharearray.free("doc-package")
 """
 

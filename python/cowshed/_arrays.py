@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def _scalar(array: np.ndarray) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _header(text: bytes, encoding: str) -> tuple[tuple[int, ...], str, np.dtype]:
+def _header(text: bytes, encoding: str) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
     try:
         header = ast.literal_eval(text.decode(encoding))
         shape, fortran = header["shape"], header["fortran_order"]
@@ -137,7 +137,7 @@ def _of_scalar(value: Any) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1024)
-def _written(dtype: np.dtype, fortran: bool, shape: tuple[int, ...]) -> bytes:
+def _written(dtype: np.dtype[Any], fortran: bool, shape: tuple[int, ...]) -> bytes:
     descr = np.lib.format.dtype_to_descr(dtype)
     text = f"{{'descr': {descr!r}, 'fortran_order': {fortran!r}, 'shape': {shape!r}, }}"
     # As numpy chooses: names of fields may be any text from version 3.0 on.

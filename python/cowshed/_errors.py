@@ -73,7 +73,7 @@ class TimeoutException(Error, TimeoutError):
     """Another process was not done making an object in the time given."""
 
 
-_CLASSES = {
+_CLASSES: dict[str, type[Error]] = {
     "gone": Gone,
     "machine": Machine,
     "corrupt": Corrupt,

@@ -182,8 +182,8 @@ def decorator(id: str, **kwargs: Any) -> Callable[[Callable[[], _T]], Callable[[
         >>> @cowshed.decorator("doc-decorated", verbose=False)
         ... def training_data():
         ...     return np.ones(3)
-        >>> training_data().sum()
-        np.float64(3.0)
+        >>> float(training_data().sum())
+        3.0
         >>> cowshed.free("doc-decorated")
     """
     _check_id(id)
@@ -272,9 +272,9 @@ def _enter(where: tuple[str, str, str], timeout: float, waiting: Callable[[], No
     shm_path, prefix, id = where
     if not makes:
         # No lock is made by who makes nothing.
-        found = _cowshed.find(*where)
-        if found is not None:
-            return found
+        path = _cowshed.find(*where)
+        if path is not None:
+            return path
         if not os.path.lexists(os.path.join(shm_path, f"{prefix}{id}.npy.lock")):
             raise _none(where)
     found = _cowshed.enter(*where, timeout, waiting)

@@ -91,7 +91,7 @@ def test_vectors_of_all_types(get):
     dbl = get("dbl")
     assert dbl[0] == 1.5 and np.isnan(dbl[1]) and dbl[2] == np.inf and list(cowshed.attributes(dbl)["names"]) == ["a", "b", "c"]
     # R's own NaN: 1954 in the low word.
-    assert dbl.view("u8")[1] & 0xFFFFFFFF == 1954
+    assert int(dbl.view("u8")[1]) & 0xFFFFFFFF == 1954
     assert get("raw").dtype == "u1" and list(get("raw")) == [0, 1, 2, 3]
     assert get("cpl").dtype == "c16" and get("cpl")[0] == 1 + 2j
     assert get("lgl").dtype == "?" and list(get("lgl")) == [True, False]
