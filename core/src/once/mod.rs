@@ -26,6 +26,7 @@ mod maker;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use error::OnceError;
@@ -34,6 +35,9 @@ pub use maker::{Maker, NewArray};
 pub(crate) use maker::{MakersHeld, makers_before_fork};
 
 use maker::Attempt;
+
+use crate::stored::{ARRAY_STRATEGY, Place};
+use crate::{Segment, StoredError, open_stored};
 
 /// Between two looks: at first, and at most.
 const NAPS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -66,6 +70,33 @@ pub struct Freed {
     pub lock: bool,
     /// The files with the object.
     pub files: Vec<PathBuf>,
+}
+
+/// What of another user's is opened: data, and nothing that a language runs or trusts.
+const DATA: [&str; 9] = [
+    "r.raw",
+    "r.logical",
+    "r.integer",
+    "r.double",
+    "r.complex",
+    "r.character",
+    "r.attributes",
+    "r.list",
+    ARRAY_STRATEGY,
+];
+
+/// Opens the file of an object that was found.
+///
+/// # Errors
+/// As [`open_stored`]; and it is another user's, and has more in it than data.
+pub fn open_found(path: &Path) -> Result<Arc<Segment>, StoredError> {
+    let segment = open_stored(path)?;
+    let owner = segment.place().map_or(0, Place::owner);
+    let trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    if trusted || segment.table().strategies().all(|name| DATA.contains(&name)) {
+        return Ok(segment);
+    }
+    Err(StoredError::Stranger { path: path.to_owned(), uid: owner })
 }
 
 /// Whether an id can be one: one or more of `A-Z a-z 0-9 = + . _ -`.
