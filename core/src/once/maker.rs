@@ -117,14 +117,9 @@ impl Once {
         Maker { once: self.clone(), file: inode }
     }
 
-    /// Whether there is a lock of sharearray's.
-    pub(super) fn is_foreign(&self) -> Result<bool, OnceError> {
-        let path = self.lock_path();
-        match path.metadata() {
-            Ok(about) => Ok(about.len() == 0),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(OnceError::failed(&path, "looking for its lock", e)),
-        }
+    /// Bytes of the lock, if there is one: of sharearray's 0.
+    pub(super) fn lock_len(&self) -> Option<u64> {
+        self.lock_path().metadata().ok().map(|about| about.len())
     }
 }
 
