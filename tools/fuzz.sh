@@ -9,7 +9,7 @@
 #   breaks a law is left in target/fuzz/findings-TARGET.
 # - It needs a nightly toolchain, for AddressSanitizer and the counters; not cargo-fuzz, though its layout is kept.
 
-fuzz_targets=(segment ledger_and_control card text reference)
+fuzz_targets=(segment ledger_and_control card text reference npy)
 
 fuzz() {
   local work=run executions=10000000

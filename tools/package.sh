@@ -4,7 +4,7 @@
 crates=(core altrep containers plugins plugins/generators plugins/cache)
 
 # Pages of docs/ that are vignettes of the package too.
-vignettes=(adding-a-type door-r door-rust door-c dispatch)
+vignettes=(adding-a-type door-r door-rust door-c dispatch made-once)
 
 r_version() {
   Rscript --vanilla -e 'cat(sub("[.][^.]*$", "", getRversion()))'

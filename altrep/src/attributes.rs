@@ -43,6 +43,21 @@ pub fn structure(out: &Encoder<'_, Session>, parts: impl IntoIterator<Item = Nod
     if any { STRUCTURE } else { 0 }
 }
 
+/// The extents of a plain array, none of a plain vector; `None` if it has other attributes.
+pub(crate) fn only_dim(r: R, x: Sexp) -> Result<Option<Vec<u64>>> {
+    let cells = cells(x);
+    if x.is_object() || x.is_s4() || cells.len() > 1 {
+        return Ok(None);
+    }
+    let Some(cell) = cells.first() else { return Ok(Some(Vec::new())) };
+    // SAFETY: a cell of a pairlist.
+    let (tag, value) = unsafe { (sys::TAG(*cell), Sexp(sys::CAR(*cell))) };
+    // SAFETY: installs a symbol.
+    let dim = call(r, || unsafe { sys::Rf_install(c"dim".as_ptr()) })?;
+    let extents = value.elements::<crate::element::Integer>(r)?.filter(|_| tag == dim);
+    Ok(extents.map(|extents| extents.into_iter().map(|extent| extent as u64).collect()))
+}
+
 /// Writes the attributes of `x`; `None` if it has none.
 ///
 /// # Errors

@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, c_int};
 
-use cowshed_core::{AllocateError, AttachError, CreateError, DispatchError, NameError, StoreError, StoredError};
+use cowshed_core::{
+    AllocateError, AttachError, CreateError, DispatchError, NameError, OnceError, StoreError, StoredError,
+};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::sys::{self, CE_UTF8, R_xlen_t, SEXP, STRSXP, VECSXP};
@@ -16,7 +18,7 @@ macro_rules! failures {
         }
     )*};
 }
-failures!(AllocateError, AttachError, CreateError, DispatchError, NameError, StoreError, StoredError);
+failures!(AllocateError, AttachError, CreateError, DispatchError, NameError, OnceError, StoreError, StoredError);
 
 /// Signals it with R's stop(). Does not come back.
 ///

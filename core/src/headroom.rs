@@ -9,6 +9,14 @@ use std::path::{Path, PathBuf};
 /// Where control groups are mounted.
 const GROUPS: &str = "/sys/fs/cgroup";
 
+/// From here on a payload is so large that writing it could be the end of this process.
+pub(crate) const MUCH: u64 = 64 << 20;
+
+/// Whether so many bytes may still be taken. Of what is small against any machine's memory nobody asks.
+pub(crate) fn is_enough(bytes: u64) -> bool {
+    bytes < MUCH || bytes <= left()
+}
+
 /// Bytes that may still be taken.
 pub(crate) fn left() -> u64 {
     let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();

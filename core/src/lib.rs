@@ -55,7 +55,7 @@ pub use id::{SegmentId, Ticket};
 pub use interrupts::{forget_interrupts, put_off_interrupts};
 pub use machine::Machine;
 pub use npy::{Dtype, Npy};
-pub use once::{Freed, Maker, NewArray, Once, OnceEntry, OnceError, OnceLock, Turn, valid_id};
+pub use once::{Freed, Maker, NewArray, Once, OnceEntry, OnceError, OnceLock, Turn, open_found, valid_id};
 pub use open::{Opener, open};
 pub use pager::{
     Area, FillError, Generator, PagerError, PagerLimits, Shape, Shared, Snapshot, kernel_faults, pager_available,

@@ -166,6 +166,29 @@ fn opening_what_is_stored() {
 }
 
 #[test]
+fn making_once() {
+    // Whoever asks next has it whole, made or found, without waiting for the dead; no lock stays.
+    let law = |scene: &mut Scene, outcome: &Outcome| {
+        let answer = scene.newcomer().ask("once");
+        assert!(["found", "made"].contains(&answer.as_str()), "{answer}");
+        if let Outcome::Answered(first, _) = outcome
+            && went_well(first)
+        {
+            assert_eq!(answer, "found");
+            scene.actor.expect("once", "found");
+        }
+        scene.newcomer().expect("shelf", "x.npy");
+    };
+    let once = Operation { name: "make once", command: "once", law, ..OPERATION };
+    try_all(&once);
+    try_all(&Operation { name: "make once, dotted", dotted: true, ..once });
+    let arrange = |scene: &mut Scene| {
+        scene.bystander.expect("once", "made");
+    };
+    try_all(&Operation { name: "find what was made once", arrange, ..once });
+}
+
+#[test]
 fn naming_of_what_waits() {
     let arrange = |scene: &mut Scene| scene.actor_makes("wait", "x", 1, SMALL);
     let law = |scene: &mut Scene, outcome: &Outcome| {

@@ -1,7 +1,7 @@
 # The blocks of the pages print what the pages say.
 
 pages <- c(
-  "README.md", "docs/serialize.md", "docs/parallel-apply.md", "docs/virtual-vectors.md", "docs/on-disk.md", "docs/door-r.md", "tests/r/sharedobject.md", "tests/r/memshare.md",
+  "README.md", "docs/serialize.md", "docs/parallel-apply.md", "docs/virtual-vectors.md", "docs/on-disk.md", "docs/made-once.md", "docs/door-r.md", "tests/r/sharedobject.md", "tests/r/memshare.md",
   "tests/r/travel.md"
 )
 for (page in pages) {

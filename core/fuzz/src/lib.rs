@@ -21,6 +21,7 @@ mod text_of_altrep;
 
 pub mod card;
 pub mod ledger_and_control;
+pub mod npy;
 pub mod reference;
 pub mod segment;
 mod segment_inputs;
@@ -31,8 +32,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Every target: its name, its function, its first inputs, and how an input becomes another where bytes at random would rarely do.
-pub const TARGETS: [Target; 5] =
-    [segment::TARGET, ledger_and_control::TARGET, card::TARGET, text::TARGET, reference::TARGET];
+pub const TARGETS: [Target; 6] =
+    [segment::TARGET, ledger_and_control::TARGET, card::TARGET, text::TARGET, reference::TARGET, npy::TARGET];
 
 pub struct Target {
     pub name: &'static str,

@@ -123,6 +123,11 @@ impl Table {
         self.names.get(usize::from(node.strategy)).map_or("", |name| name)
     }
 
+    /// The names of all strategies in it.
+    pub fn strategies(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// What [`crate::Segment::memory`] says, of a segment with this header.
     pub fn memory(&self, header: &Header, node: Option<u32>) -> Option<Payload> {
         let node = self.node(self.get(node.unwrap_or(header.root))?);

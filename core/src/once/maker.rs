@@ -12,6 +12,7 @@ use std::sync::MutexGuard;
 use std::thread::ThreadId;
 
 use super::{Once, OnceError};
+use crate::headroom;
 use crate::lock::Lock;
 use crate::sys::{self, Unnamed};
 
@@ -116,14 +117,9 @@ impl Once {
         Maker { once: self.clone(), file: inode }
     }
 
-    /// Whether there is a lock of sharearray's.
-    pub(super) fn is_foreign(&self) -> Result<bool, OnceError> {
-        let path = self.lock_path();
-        match path.metadata() {
-            Ok(about) => Ok(about.len() == 0),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(OnceError::failed(&path, "looking for its lock", e)),
-        }
+    /// Bytes of the lock, if there is one: of sharearray's 0.
+    pub(super) fn lock_len(&self) -> Option<u64> {
+        self.lock_path().metadata().ok().map(|about| about.len())
     }
 }
 
@@ -139,7 +135,7 @@ impl Maker {
     pub fn new_array(&self) -> Result<NewArray, OnceError> {
         let path = self.once.array_path();
         let file = Unnamed::create_by_umask(&self.once.dir).map_err(|e| OnceError::failed(&path, "making it", e))?;
-        Ok(NewArray { file, path, dir: self.once.dir.clone() })
+        Ok(NewArray { file, path, dir: self.once.dir.clone(), end: 0 })
     }
 
     /// Where an object that is no array goes: what [`crate::Stored`] takes.
@@ -169,6 +165,8 @@ pub struct NewArray {
     file: Unnamed,
     path: PathBuf,
     dir: PathBuf,
+    /// Where [`NewArray::write`] goes on.
+    end: u64,
 }
 
 impl NewArray {
@@ -177,12 +175,31 @@ impl NewArray {
         self.file.file()
     }
 
+    /// Says how many bytes there will be.
+    ///
+    /// # Errors
+    /// The directory is in memory, and there is not so much left: who took it would be killed.
+    pub fn expect(&self, bytes: u64) -> Result<(), OnceError> {
+        let fits = !sys::is_memory(&self.dir) || headroom::is_enough(bytes);
+        if fits { Ok(()) } else { Err(OnceError::Full { path: self.path.clone() }) }
+    }
+
+    /// Writes on.
+    ///
+    /// # Errors
+    /// No room, or the system refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), OnceError> {
+        let written = sys::write_at(self.file.file(), bytes, self.end);
+        self.end += bytes.len() as u64;
+        written.map_err(|e| OnceError::failed(&self.path, "writing it", e))
+    }
+
     /// Gives it its name; on a disk, when it is there.
     ///
     /// # Errors
     /// There is a file of that name, or the system refuses.
     pub fn commit(self) -> Result<PathBuf, OnceError> {
-        let NewArray { file, path, dir } = self;
+        let NewArray { file, path, dir, .. } = self;
         let synced = if sys::is_memory(&dir) { Ok(()) } else { file.file().sync_all() };
         match synced.and_then(|()| file.link_new(&path)) {
             Ok(_) => Ok(path),

@@ -27,9 +27,6 @@ const AFTER_A_FAILURE: [fn(&Store, u64) -> usize; 3] =
 /// What a small segment and its ledger take beside its bytes.
 const PAGES: u64 = 64 << 10;
 
-/// From here on a payload is so large that writing it could be the end of this process.
-const MUCH: u64 = 64 << 20;
-
 static RELIEF: OnceLock<fn()> = OnceLock::new();
 
 /// Says what to call when memory is to be given back: it drops views that nobody uses any more, as a collection of R's does. Whichever thread found
@@ -119,7 +116,7 @@ impl Store {
 
     /// Of what is small against any machine's memory nobody asks.
     fn shortage_of_memory(&self, asked: u64) -> Option<Shortage> {
-        if !self.0.in_memory || asked < MUCH {
+        if !self.0.in_memory || asked < headroom::MUCH {
             return None;
         }
         let left = headroom::left();

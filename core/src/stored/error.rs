@@ -51,6 +51,17 @@ pub enum StoredError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is another user's, and more than data.
+    #[error(
+        "the file '{}' is user {uid}'s and has R code or R objects in it that this user does not trust; have it made by this user, or open it by its path if you trust them",
+        path.display()
+    )]
+    Stranger {
+        /// Where it is.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// The system refused.
     #[error("the file '{}' cannot be used ({what}: {source}); check its path, what it is, and who may read it", path.display())]
     Io {
@@ -70,7 +81,7 @@ impl StoredError {
             StoredError::Gone { .. } | StoredError::Replaced { .. } => Kind::Gone,
             StoredError::Format { source: FormatError::Version { .. } | FormatError::ByteOrder, .. } => Kind::Version,
             StoredError::Format { .. } | StoredError::Damaged { .. } => Kind::Corrupt,
-            StoredError::ReadOnly { .. } | StoredError::Io { .. } => Kind::Store,
+            StoredError::Stranger { .. } | StoredError::ReadOnly { .. } | StoredError::Io { .. } => Kind::Store,
         }
     }
 

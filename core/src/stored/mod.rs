@@ -72,6 +72,7 @@ pub struct Place {
     /// What the path meant then.
     file: Inode,
     id: SegmentId,
+    owner: u32,
 }
 
 /// Device and number. A number may be given again, unless a mapping keeps the file.
@@ -81,6 +82,11 @@ impl Place {
     /// Its path: absolute, and without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The user whose the file was.
+    pub fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Whether the path still means the same file.
@@ -133,7 +139,8 @@ pub fn open_stored(path: &Path) -> Result<Arc<Segment>, StoredError> {
     let failed = |what| move |source| StoredError::failed(path, what, source);
     let path = &std::fs::canonicalize(path).map_err(failed("finding it"))?;
     let file = regular(path, false)?;
-    let inode = which(&file.metadata().map_err(failed("reading it"))?);
+    let about = file.metadata().map_err(failed("reading it"))?;
+    let inode = which(&about);
     let unread = |e| StoredError::unread(path, e);
     let found = look(&file).map_err(unread)?;
     let id = found.id();
@@ -147,7 +154,7 @@ pub fn open_stored(path: &Path) -> Result<Arc<Segment>, StoredError> {
         Found::Segment(Mode::WriteThrough, _) => read(&regular(path, true)?, Some(id)),
     };
     let (header, table, bytes) = opened.map_err(unread)?;
-    let place = Place { path: path.clone(), file: inode, id };
+    let place = Place { path: path.clone(), file: inode, id, owner: std::os::unix::fs::MetadataExt::uid(&about) };
     let segment = Arc::new(Segment::new(header, table, bytes, Home::Stored(place)));
     let mut open = OPEN.lock();
     open.retain(|_, segment| segment.strong_count() > 0);

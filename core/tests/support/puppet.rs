@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use cowshed_core::fake::{Fake, Value, registry};
 use cowshed_core::{
-    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Name, NameError, Node, Segment, SegmentId, Sink,
-    Store, Stored, StoredError, Ticket, Waiting, Writer, open, open_stored, share, verify_stored,
+    AllocateError, AttachError, Backing, Draft, Flags, Kind, Mode, Name, NameError, Node, Once, OnceError, Segment,
+    SegmentId, Sink, Store, Stored, StoredError, Ticket, Turn, Waiting, Writer, open, open_stored, share,
+    verify_stored,
 };
 
 use super::{Dice, Dir};
@@ -429,6 +430,15 @@ fn act(state: &mut State, line: &str) -> String {
             Err(StoredError::Gone { .. }) => "nothing".to_owned(),
             Err(e) => e.to_string(),
         },
+        // once: made, if nobody has, by those who wait no longer than some seconds. shelf: the files that are there.
+        "once" => make_once(&shelf(&store)),
+        "shelf" => {
+            let names = std::fs::read_dir(shelf(&store)).into_iter().flatten();
+            let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+            names.sort();
+            names.join(" ")
+        }
         // set NAME X, get NAME: the first number of a write-through segment.
         "set" => first_number(&held[words[1]], Some(words[2].parse().unwrap())),
         "get" => first_number(&held[words[1]], None),
@@ -535,11 +545,45 @@ fn act(state: &mut State, line: &str) -> String {
     }
 }
 
-/// The error, and its class.
+/// Where things are made once.
+fn shelf(store: &Store) -> PathBuf {
+    store.path().with_file_name("shelf")
+}
+
+const ONCE: usize = 50_000;
+
+/// Makes a file of these bytes, unless it is there; or says what is wrong with the one that is.
+fn make_once(dir: &Path) -> String {
+    let made = || {
+        let _ = std::fs::create_dir(dir);
+        let once = Once::new(dir, "", "x")?;
+        let pause = |nap| {
+            std::thread::sleep(nap);
+            Ok::<_, OnceError>(())
+        };
+        match once.enter(Some(Duration::from_secs(5)), || Ok(()), pause)? {
+            Turn::Found(path) => {
+                let right = std::fs::read(path).is_ok_and(|bytes| bytes == plain_numbers(1, ONCE));
+                Ok(if right { "found" } else { "a part of it" })
+            }
+            Turn::Mine(maker) => {
+                let mut file = maker.new_array()?;
+                for part in plain_numbers(1, ONCE).chunks(100_000) {
+                    file.write(part)?;
+                }
+                file.commit().map(|_| "made")
+            }
+        }
+    };
+    made().map_or_else(|e: OnceError| failed(Some(e.kind()), e), str::to_owned)
+}
+
+/// Where something is stored for good.
 fn kept(store: &Store) -> PathBuf {
     store.path().with_file_name("kept.cowshed")
 }
 
+/// The error, and its class.
 fn failed(kind: Option<Kind>, e: impl std::fmt::Display) -> String {
     format!("error {}: {e}", kind.map_or("none", Kind::word))
 }

@@ -3,7 +3,7 @@ test_that("every strategy survives the link, and no other is there", {
   expect_identical(
     cowshed:::strategies(),
     c(
-      "r.S4", "r.character", "r.closure", "r.complex", "r.double", "r.elsewhere", "r.environment", "r.integer", "r.list", "r.logical", "r.pairlist",
+      "numpy.array", "r.S4", "r.character", "r.closure", "r.complex", "r.double", "r.elsewhere", "r.environment", "r.integer", "r.list", "r.logical", "r.pairlist",
       "r.proxy", "r.raw", "r.serialized", "r.virtual"
     )
   )

@@ -1,5 +1,7 @@
 //! R's arguments, checked: a wrong one is an error of class `cowshed_error_argument` that names it.
 
+use std::time::Duration;
+
 use cowshed_altrep::core::Name;
 use cowshed_altrep::verbs::bad_argument;
 use cowshed_altrep::{R, Result, Sexp};
@@ -32,6 +34,20 @@ pub(crate) fn whole(r: R, name: &str, x: Sexp) -> Result<usize> {
 pub(crate) fn name(r: R, argument: &str, x: Sexp) -> Result<String> {
     let text = x.text(r)?.filter(|text| !text.is_empty());
     text.ok_or_else(|| bad_argument(format!("`{argument}` must be one id or name, as a string, not {}", x.shown(r))))
+}
+
+/// One string.
+pub(crate) fn text(r: R, argument: &str, x: Sexp) -> Result<String> {
+    x.text(r)?.ok_or_else(|| bad_argument(format!("`{argument}` must be one string, not {}", x.shown(r))))
+}
+
+/// A time; `None` for a negative one: no limit.
+pub(crate) fn seconds(r: R, x: Sexp) -> Result<Option<Duration>> {
+    let seconds = x.as_number(r)?.filter(|n| !n.is_nan());
+    let seconds =
+        seconds.ok_or_else(|| bad_argument(format!("`timeout` must be one number of seconds, not {}", x.shown(r))))?;
+    // More than can be told is no limit either.
+    Ok(Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// A variable's name within its namespace.

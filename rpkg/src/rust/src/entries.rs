@@ -7,10 +7,10 @@ use cowshed_altrep::core::{self, Flags};
 use cowshed_altrep::sys::{self, R_CallMethodDef, SEXP};
 use cowshed_altrep::verbs::{self, Wish};
 use cowshed_altrep::{R, Result, Sexp, set_judge};
-use cowshed_altrep::{door, interrupts, memory, named, proxies, slices, stored, virtuals};
+use cowshed_altrep::{door, interrupts, memory, named, once, proxies, slices, stored, virtuals};
 use cowshed_generators as generators;
 
-use crate::arguments::{Variable, count, flag, name, whole};
+use crate::arguments::{Variable, count, flag, name, seconds, text, whole};
 use crate::cache::{self, Cached};
 use crate::report;
 
@@ -288,6 +288,23 @@ entries! {
 
     open_segment(x) |r: R| verbs::open_segment(r, x);
 
+    once(id, shm_path, prefix, timeout, make, waiting) |r: R| {
+        once::enter(r, &slot(r, shm_path, prefix, id)?, seconds(r, timeout)?, make, waiting)
+    };
+
+    once_free(id, shm_path, prefix) |r: R| {
+        let freed = slot(r, shm_path, prefix, id)?.free()?;
+        let lock = r.logical(freed.lock)?;
+        let files = r.strings(freed.files.len(), |i| freed.files[i].display().to_string())?;
+        r.list(2, |i| Ok([lock, files][i]))
+    };
+
+    once_list(shm_path, prefix) |r: R| {
+        once::columns(r, &core::Once::list(&stored::path(r, "shm_path", shm_path)?, &text(r, "prefix", prefix)?)?)
+    };
+
+    valid_id(id) |r: R| r.logical(core::valid_id(&id.text(r)?.unwrap_or_default()));
+
     may_change_unseen(x) |r: R| r.logical(cowshed_altrep::may_change_unseen(r, x)?);
 
     cache_new(dir, subdir) |r: R| Cached::of(r, dir, subdir)?.new_file(r);
@@ -335,6 +352,11 @@ entries! {
         proxies::register(r, s3_methods, generic, [refresh, distance, proxy, restore])?;
         Ok(Sexp::null())
     };
+}
+
+fn slot(r: R, shm_path: Sexp, prefix: Sexp, id: Sexp) -> Result<core::Once> {
+    let id = id.text(r)?.unwrap_or_default();
+    Ok(core::Once::new(&stored::path(r, "shm_path", shm_path)?, &text(r, "prefix", prefix)?, &id)?)
 }
 
 fn flags(r: R, copy_on_write: Sexp, shared_subset: Sexp, shared_copy: Sexp) -> Result<[Option<bool>; 3]> {
