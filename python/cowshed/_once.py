@@ -299,7 +299,7 @@ def _make(maker: _cowshed.Maker, array_or_callback: Any, where: tuple[str, str, 
         if not isinstance(value, np.ndarray):
             raise ValueError("callback did not return a numpy.ndarray, returned:", type(value))
     _arrays.check(value)
-    with os.fdopen(maker.new_array(), "wb") as file:
+    with os.fdopen(maker.new_array(value.nbytes), "wb") as file:
         try:
             np.save(file, value, allow_pickle=False)
             file.flush()
@@ -317,10 +317,7 @@ def _make(maker: _cowshed.Maker, array_or_callback: Any, where: tuple[str, str, 
 
 
 def _open(path: str) -> Any:
-    if not path.endswith(".npy"):
-        about = os.stat(path)
-        return _cowshed.open(path, about.st_uid != os.geteuid())
-    return opened_array(path)
+    return opened_array(path) if path.endswith(".npy") else _cowshed.open(path, True)
 
 
 def opened_array(path: str) -> np.memmap:

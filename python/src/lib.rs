@@ -19,7 +19,7 @@ mod write;
 
 use std::path::PathBuf;
 
-use cowshed_core::{ARRAY_STRATEGY, Kind, Name, Store, default_store_path, open_stored, usual_store_path};
+use cowshed_core::{ARRAY_STRATEGY, Kind, Name, Store, default_store_path, open_found, open_stored, usual_store_path};
 use pyo3::prelude::*;
 
 use failure::{Failure, Result};
@@ -39,13 +39,10 @@ fn _cowshed(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("NA_INTEGER", value::NA_INTEGER)
 }
 
-/// The object in a stored segment. `data_only`: not if it has nodes that are no data, which nobody opens for another user.
+/// The object in a stored segment. `found`: not if it is another user's and more than data.
 #[pyfunction]
-fn open(py: Python<'_>, path: PathBuf, data_only: bool) -> Result<Bound<'_, PyAny>> {
-    let segment = py.detach(|| open_stored(&path))?;
-    if data_only {
-        nodes::check_data(&segment, &path)?;
-    }
+fn open(py: Python<'_>, path: PathBuf, found: bool) -> Result<Bound<'_, PyAny>> {
+    let segment = py.detach(|| if found { open_found(&path) } else { open_stored(&path) })?;
     python::python(py, reference::root(py, &segment)?)
 }
 

@@ -5,7 +5,6 @@
 //!   there may only be so many values as the segment has parts, a few times over.
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
 
 use cowshed_core::{ARRAY_STRATEGY, DEEPEST, DispatchError, Kind, Mode, Node, NodeId, Segment};
@@ -208,32 +207,6 @@ impl<'a, 'py> Nodes<'a, 'py> {
     fn bad(&self, node: NodeId, why: &'static str) -> Failure {
         DispatchError::BadNode { id: self.segment.id(), node: node.0, why }.into()
     }
-}
-
-/// Whether all nodes of a segment are data.
-///
-/// # Errors
-/// One is not.
-pub(crate) fn check_data(segment: &Segment, path: &Path) -> Result<()> {
-    const DATA: [&str; 9] = [
-        "r.raw",
-        "r.logical",
-        "r.integer",
-        "r.double",
-        "r.complex",
-        "r.character",
-        "r.attributes",
-        "r.list",
-        ARRAY_STRATEGY,
-    ];
-    let table = segment.table();
-    let mut strategies = (0..segment.header().node_count).filter_map(|n| table.get(n)).map(|id| table.strategy(id));
-    let Some(strategy) = strategies.find(|strategy| !DATA.contains(strategy)) else { return Ok(()) };
-    let path = path.display();
-    let why = format!(
-        "the file '{path}' is another user's, and not all in it are data ('{strategy}'); only its owner can open it"
-    );
-    Err(Failure::new(Kind::Unshareable, why))
 }
 
 /// What a node has beside its attributes.

@@ -21,10 +21,11 @@ pub(crate) struct Maker {
 
 #[pymethods]
 impl Maker {
-    /// The descriptor of a new file for an array, which the caller closes.
-    fn new_array(&self) -> Result<i32> {
+    /// The descriptor of a new file for so many bytes, which the caller closes.
+    fn new_array(&self, bytes: u64) -> Result<i32> {
         use std::os::fd::IntoRawFd;
         let new = locked(&self.maker).as_ref().ok_or_else(released)?.new_array()?;
+        new.expect(bytes)?;
         let file = new.file().try_clone().map_err(PyErr::from)?;
         *locked(&self.new) = Some(new);
         Ok(file.into_raw_fd())

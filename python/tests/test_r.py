@@ -269,3 +269,81 @@ for (xdr in c(TRUE, FALSE)) for (version in 2:3) cat(paste(format(serialize(x, N
 
 def test_this_process_has_what_it_needs_to_be_tested_so():
     assert sys.platform == "linux" and subprocess
+
+
+@pytest.fixture
+def once(rscript, shm):
+    """Runs R code that ends, with `get(id)` for `shareCache()` in `shm`, and gives what it printed."""
+    has = rscript("cat(exists('shareCache'))").communicate(timeout=60)[0]
+    if has != "TRUE":
+        pytest.skip("R's package has no shareCache()")
+
+    def run(code):
+        before = f"get <- function(id, ...) shareCache(id, ..., shm_path = '{shm}', verbose = FALSE); "
+        process = rscript(before + code)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        return out
+
+    return run
+
+
+def test_r_finds_what_python_made(once, shm):
+    cowshed.cache("f", np.asfortranarray(np.arange(6.0).reshape(2, 3)), shm_path=shm, verbose=False)
+    cowshed.cache("c", np.arange(6.0).reshape(2, 3), shm_path=shm, verbose=False)
+    value = {"x": np.arange(3, dtype="i4"), "t": (1.5, "text", True, None), "l": [], "s": np.array(["a", "ä"])}
+    cowshed.cache("d", lambda: value, shm_path=shm, verbose=False)
+    code = """
+m <- get('f'); stopifnot(identical(dim(m), 2:3), m[1, 2] == 1, m[2, 1] == 3)
+m <- get('c'); stopifnot(identical(dim(m), 2:3), m[1, 2] == 1, m[2, 1] == 3)
+d <- get('d')
+stopifnot(identical(names(d), c('x', 't', 'l', 's')), identical(d$x[], 0:2), d$t[[1]] == 1.5, d$t[[2]] == 'text', isTRUE(d$t[[3]][1]),
+  identical(attr(d$t, 'python'), 'tuple'), length(d$t[[4]]) == 0, length(d$l) == 0, identical(d$s[], c('a', '\\u00e4')))
+cat('fine')
+"""
+    assert once(code) == "fine"
+
+
+def test_python_finds_what_r_made(once, shm):
+    code = """
+invisible(get('m', matrix(as.double(1:6), 2)))
+invisible(get('l', function() list(a = 1:3, df = data.frame(u = c('p', NA)), f = factor('lo'), n = NULL)))
+invisible(get('v', c(a = 1, b = NA)))
+invisible(get('b', matrix(c(TRUE, FALSE), 1)))
+"""
+    once(code)
+    m = cowshed.cache("m", shm_path=shm, verbose=False)
+    assert type(m) is np.memmap and m.flags.f_contiguous and m.tolist() == [[1, 3, 5], [2, 4, 6]]
+    found = cowshed.cache("l", lambda: 1 / 0, shm_path=shm, verbose=False)
+    assert list(found["a"]) == [1, 2, 3] and list(found["df"]["u"]) == ["p", None] and list(np.asarray(found["f"])) == ["lo"] and found["n"] is None
+    v = cowshed.cache("v", shm_path=shm, verbose=False)
+    assert v[0] == 1 and list(cowshed.attributes(v)["names"]) == ["a", "b"]
+    assert cowshed.cache("b", shm_path=shm, verbose=False).tolist() == [[True, False]]
+
+
+def test_an_r_list_that_holds_what_python_made_is_read(rscript, once, shm):
+    value = (np.asfortranarray(np.arange(6.0).reshape(2, 3)), {"a": np.arange(2000, dtype="i4")}, "s")
+    cowshed.cache("t", lambda: value, shm_path=shm, verbose=False)
+    cowshed.cache("m", np.arange(5000.0), shm_path=shm, verbose=False)
+    code = f"""
+get <- function(id) shareCache(id, shm_path = '{shm}', verbose = FALSE)
+registerVariables('py-held', list(v = list(t = get('t'), m = get('m'), own = 1:3), m = get('m')))
+cat('ready\\n'); invisible(readLines(file('stdin'), 1))
+"""
+    process = rscript(code)
+    assert process.stdout.readline() == "ready\n", process.communicate()
+    held = cowshed.retrieve("py-held", "v")
+    assert held["m"].sum() == 4999 * 2500 and list(held["own"]) == [1, 2, 3]
+    matrix, inner, text = held["t"]
+    assert np.asarray(matrix).tolist() == [[0, 1, 2], [3, 4, 5]] and inner["a"][-1] == 1999 and np.asarray(text).item() == "s"
+    assert cowshed.retrieve("py-held", "m")[-1] == 4999
+    process.communicate("\n")
+
+
+def test_r_and_python_wait_for_one_another(rscript, once, shm):
+    process = rscript(f"invisible(shareCache('x', function() {{ cat('making\\n'); Sys.sleep(0.5); c(7, 8) }}, shm_path = '{shm}', verbose = FALSE))")
+    assert process.stdout.readline() == "making\n"
+    said = []
+    assert cowshed.cache("x", lambda: 1 / 0, shm_path=shm, timeout=30, log_func=said.append).tolist() == [7, 8]
+    assert said[0] == "'x' is being created by another process. Waiting up to 30 seconds..."
+    process.communicate(timeout=30)
