@@ -9,7 +9,6 @@ import numpy as np
 
 from . import _cowshed
 from ._factor import Factor
-from ._once import opened_array
 
 
 def open(path: Union[str, "os.PathLike[str]"]) -> Any:
@@ -38,9 +37,7 @@ def open(path: Union[str, "os.PathLike[str]"]) -> Any:
         >>> cowshed.open(path)
         memmap([0, 1, 2])
     """
-    path = os.path.expanduser(path)
-    # What numpy stored is a memmap, as from `cache`.
-    return opened_array(path) if _cowshed.is_array(path) else _cowshed.open(path, False)
+    return _cowshed.open(os.path.expanduser(path), False)
 
 
 def retrieve(namespace: str, name: str, store: Optional[Union[str, "os.PathLike[str]"]] = None) -> Any:

@@ -317,10 +317,10 @@ def _make(maker: _cowshed.Maker, array_or_callback: Any, where: tuple[str, str, 
 
 
 def _open(path: str) -> Any:
-    return opened_array(path) if path.endswith(".npy") else _cowshed.open(path, True)
+    return mapped(path) if path.endswith(".npy") else _cowshed.open(path, True)
 
 
-def opened_array(path: str) -> np.memmap:
+def mapped(path: str) -> np.memmap:
     """The array in a `.npy` file, mapped read-only.
 
     Raises:

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use cowshed_core::{ARRAY_STRATEGY, Kind, Name, Store, default_store_path, open_found, open_stored, usual_store_path};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 use failure::{Failure, Result};
 
@@ -33,25 +34,22 @@ fn _cowshed(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(once::free, module)?)?;
     module.add_function(wrap_pyfunction!(once::list_cached, module)?)?;
     module.add_function(wrap_pyfunction!(open, module)?)?;
-    module.add_function(wrap_pyfunction!(is_array, module)?)?;
     module.add_function(wrap_pyfunction!(retrieve, module)?)?;
     module.add_function(wrap_pyfunction!(unserialize_, module)?)?;
     module.add("NA_INTEGER", value::NA_INTEGER)
 }
 
-/// The object in a stored segment. `found`: not if it is another user's and more than data.
+/// The object in a file: a stored segment, or an array of numpy's, which it maps. `found`: not if it is another user's and more than data.
 #[pyfunction]
 fn open(py: Python<'_>, path: PathBuf, found: bool) -> Result<Bound<'_, PyAny>> {
+    static MAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let segment = py.detach(|| if found { open_found(&path) } else { open_stored(&path) })?;
+    let header = segment.header();
+    // Of an array's file there is nothing beside the one node.
+    if segment.table().strategy(segment.root()) == ARRAY_STRATEGY && header.table_offset == header.file_len {
+        return Ok(MAP.import(py, "cowshed._once", "mapped")?.call1((path.into_os_string(),))?);
+    }
     python::python(py, reference::root(py, &segment)?)
-}
-
-/// Whether a file is an array of numpy's.
-#[pyfunction]
-fn is_array(py: Python<'_>, path: PathBuf) -> Result<bool> {
-    let segment = py.detach(|| open_stored(&path))?;
-    Ok(segment.table().strategy(segment.root()) == ARRAY_STRATEGY
-        && segment.header().table_offset == segment.header().file_len)
 }
 
 /// The object that an R process registered under a name, in the usual store or the one within a directory.

@@ -37,9 +37,9 @@ impl Maker {
     }
 
     /// Writes a tuple, list or dict.
-    fn share(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> Result<OsString> {
+    fn share(&self, value: Bound<'_, PyAny>) -> Result<OsString> {
         let path = locked(&self.maker).as_ref().ok_or_else(released)?.path_of_object();
-        write::write(py, &path, value)?;
+        write::write(&path, value)?;
         Ok(path.into())
     }
 

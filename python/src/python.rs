@@ -16,8 +16,8 @@ pub(crate) fn python(py: Python<'_>, value: Value) -> Result<Bound<'_, PyAny>> {
     if let Data::List(_) = value.data {
         return list(py, value);
     }
-    let levels = value.attribute("levels").map(Value::len);
-    let is_factor = matches!(value.data, Data::Atoms(Atom::Integer, _)) && inherits(py, &value, "factor");
+    let has_levels = matches!(value.attribute("levels").map(|levels| &levels.data), Some(Data::Strings(_)));
+    let is_factor = matches!(value.data, Data::Atoms(Atom::Integer, _)) && has_levels && inherits(py, &value, "factor");
     let Value { data, attributes } = value;
     match data {
         Data::Null => Ok(py.None().into_bound(py)),
@@ -38,13 +38,13 @@ pub(crate) fn python(py: Python<'_>, value: Value) -> Result<Bound<'_, PyAny>> {
         Data::Atoms(atom, elements) => {
             let shape = shape(&attributes, elements.len() / atom.size())?;
             let attributes = dict(py, attributes)?;
-            let codes = attributes.get_item("levels")?;
-            let (elements, typestr, size) = match (atom, as_bools(atom, &elements)) {
-                (_, Some(bools)) => (bools, "|b1", 1),
-                _ => (elements, atom.typestr(), atom.size()),
+            let levels = if is_factor { attributes.get_item("levels")? } else { None };
+            let (elements, typestr, size) = match as_bools(atom, &elements) {
+                Some(bools) => (bools, "|b1", 1),
+                None => (elements, atom.typestr(), atom.size()),
             };
             let array = elements::array(py, elements, typestr, size, shape, Some(attributes))?;
-            match codes.filter(|_| is_factor && levels.is_some()) {
+            match levels {
                 Some(levels) => factor(py, array, levels),
                 None => Ok(array),
             }

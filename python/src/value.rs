@@ -94,18 +94,6 @@ impl Value {
     pub(crate) fn attribute(&self, name: &str) -> Option<&Value> {
         self.attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
-
-    /// In elements, of what has elements.
-    pub(crate) fn len(&self) -> usize {
-        match &self.data {
-            Data::Null | Data::Symbol(_) | Data::Other(_) => 0,
-            Data::Atoms(atom, elements) => elements.len() / atom.size(),
-            Data::Strings(strings) => strings.len(),
-            Data::List(values) => values.len(),
-            Data::Pairs(cells, _) => cells.len(),
-            Data::Image(_) => 1,
-        }
-    }
 }
 
 /// What R means by a byte string.

@@ -22,11 +22,10 @@ use crate::python::python;
 use crate::text;
 
 /// Writes `value` to `path`, where there must be nothing.
-pub(crate) fn write(py: Python<'_>, path: &Path, value: Bound<'_, PyAny>) -> Result<()> {
+pub(crate) fn write(path: &Path, value: Bound<'_, PyAny>) -> Result<()> {
     let host = Interpreter::default();
     let value = host.take(value);
     let segment = cowshed_core::share(&host, registry(), &Stored::new(path), value, Flags::COPY_ON_WRITE);
-    py.check_signals()?;
     match segment {
         // It was made, and somebody freed it before it was opened again.
         Err(Failure::Error(word, _)) if word == Kind::Memory.word() && !path.exists() => Ok(()),

@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -77,3 +80,48 @@ atexit.register(lambda: print(keep[0].sum()))
 def test_modules_are_imported_without_side_effects(child, shm):
     assert child("print(os.listdir(shm), 'multiprocessing' in sys.modules)").end()[1] == "[] False\n"
     assert sys.modules["cowshed"].__file__
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_children_forked_amid_what_other_threads_do_are_sound(shm):
+    """Threads open objects and wait for a lock all the time; whatever they hold just then, a child must not wait for it."""
+    cowshed.cache("y", lambda: [np.arange(5000.0)], shm_path=shm, verbose=False)
+    os.close(os.open(os.path.join(shm, "sharearray_z.npy.lock"), os.O_CREAT | os.O_EXCL))
+    end = threading.Event()
+
+    def opens():
+        while not end.is_set():
+            assert cowshed.cache("y", shm_path=shm, verbose=False)[0][1] == 1
+
+    def waits():
+        cowshed.cache("z", np.zeros(1), shm_path=shm, verbose=False)
+
+    threads = [threading.Thread(target=f) for f in (opens, opens, waits)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(40):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    fine = cowshed.cache("y", shm_path=shm, verbose=False)[0].sum() == 12497500
+                    fine &= cowshed.cache(f"child-{n}", lambda: [n], shm_path=shm, verbose=False) == [n]
+                    os._exit(0 if fine else 1)
+                finally:
+                    os._exit(2)
+            deadline = time.monotonic() + 30
+            ended = (0, 0)
+            while ended == (0, 0):
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    raise AssertionError("a forked child hangs")
+                time.sleep(0.001)
+                ended = os.waitpid(pid, os.WNOHANG)
+            assert os.waitstatus_to_exitcode(ended[1]) == 0
+            assert cowshed.cache(f"child-{n}", shm_path=shm, verbose=False) == [n]
+    finally:
+        end.set()
+        os.unlink(os.path.join(shm, "sharearray_z.npy.lock"))
+        for thread in threads:
+            thread.join()

@@ -255,6 +255,27 @@ def deep(levels):
     return writer.int(NULL)
 
 
+def test_the_deepest_object_fits_the_stack_of_a_small_thread(shm):
+    import threading
+
+    def both():
+        nested = []
+        for _ in range(1190):
+            nested = [nested]
+        results.append(cowshed.cache("x", lambda: nested, shm_path=shm, verbose=False))
+        results.append(deep(1190).read())
+
+    results = []
+    before = threading.stack_size(2 << 20)
+    try:
+        thread = threading.Thread(target=both)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    assert len(results) == 2
+
+
 def test_nesting_has_an_end_and_pairlists_are_no_nesting():
     value = deep(1000).read()
     for _ in range(1000):

@@ -54,7 +54,9 @@ def test_an_array_comes_back_as_numpy_would_map_it(shm, name):
         assert type(a) is np.memmap and not a.flags.writeable and not a.flags.owndata
     assert names(shm) == ["sharearray_x.npy"]
     # As numpy itself reads it.
-    same(np.load(os.path.join(shm, "sharearray_x.npy")), array)
+    path = os.path.join(shm, "sharearray_x.npy")
+    same(np.load(path), array)
+    same(cowshed.open(path), array)
     if name == "Fortran":
         assert found.flags.f_contiguous
 
@@ -238,3 +240,25 @@ print(os.listdir(shm))
     status, out, err = child(code).end()
     assert status == 0, err
     assert len(out.splitlines()) == 3 and out.splitlines()[2] == "[]"
+
+
+def test_errors_have_their_message_and_travel_between_processes():
+    kinds = {
+        cowshed.Gone: (KeyError, FileNotFoundError),
+        cowshed.Corrupt: (ValueError,),
+        cowshed.Full: (OSError,),
+        cowshed.Unshareable: (TypeError, ValueError),
+        cowshed.Argument: (ValueError,),
+        cowshed.TimeoutException: (TimeoutError,),
+        cowshed.Exists: (FileExistsError,),
+        cowshed.Store: (OSError,),
+        cowshed.Memory: (MemoryError,),
+        cowshed.Machine: (cowshed.Gone,),
+        cowshed.Version: (ValueError,),
+        cowshed.Plugin: (),
+    }
+    for kind, others in kinds.items():
+        error = kind("what is 'wrong'")
+        assert isinstance(error, (cowshed.Error, RuntimeError)) and all(isinstance(error, other) for other in others)
+        back = pickle.loads(pickle.dumps(error))
+        assert type(back) is kind and str(error) == str(back) == "what is 'wrong'"
