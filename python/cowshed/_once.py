@@ -149,12 +149,14 @@ def cache(
         if not isinstance(found, str):
             with found as maker:
                 say(f"'{id}' doesn't exist yet. Locking and creating...")
+                made = _made(array_or_callback)
                 try:
-                    found = _make(maker, array_or_callback, where)
-                    say(f"'{id}': written.")
+                    found = _write(maker, made, where)
                 except Exists:
                     # Somebody freed our lock, and another made it meanwhile.
                     continue
+                del made
+                say(f"'{id}': written.")
         try:
             value = _open(found)
         except (Gone, FileNotFoundError):
@@ -289,15 +291,18 @@ def _none(where: tuple[str, str, str]) -> Gone:
     return Gone(f"there is no '{id}' in '{shm_path}'; make it: cache('{id}', callback)")
 
 
-def _make(maker: _cowshed.Maker, array_or_callback: Any, where: tuple[str, str, str]) -> str:
+def _made(array_or_callback: Any) -> Any:
     if isinstance(array_or_callback, np.ndarray):
-        value = array_or_callback
-    else:
-        value = array_or_callback()
-        if type(value) in (tuple, list, dict):
-            return maker.share(value)
-        if not isinstance(value, np.ndarray):
-            raise ValueError("callback did not return a numpy.ndarray, returned:", type(value))
+        return array_or_callback
+    made = array_or_callback()
+    if not isinstance(made, np.ndarray) and type(made) not in (tuple, list, dict):
+        raise ValueError("callback did not return a numpy.ndarray, returned:", type(made))
+    return made
+
+
+def _write(maker: _cowshed.Maker, value: Any, where: tuple[str, str, str]) -> str:
+    if not isinstance(value, np.ndarray):
+        return maker.share(value)
     _arrays.check(value)
     with os.fdopen(maker.new_array(value.nbytes), "wb") as file:
         try:

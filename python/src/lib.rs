@@ -2,9 +2,9 @@
 //!
 //! - Functions that Python calls are here, at the top; what they are made of is below. What users call, with its documentation, is in
 //!   `python/cowshed/`, in Python.
-//! - Objects made once per machine: [`once`], and how those that are no arrays are written, [`write`].
-//! - From bytes to Python objects: a segment's [`nodes`], or R's serialization ([`unserialize`]) with the [`reference`]s in it, become a
-//!   [`value::Value`], of which [`python`] makes what Python knows; [`elements`] keep what arrays show.
+//! - Objects made once per machine: `once`, and how those that are no arrays are written: `write`.
+//! - From bytes to Python objects: a segment's nodes (`nodes`), or R's serialization (`unserialize`) with the references in it (`reference`), become a
+//!   `value::Value`, of which `python` makes what Python knows; `elements` keeps what arrays show.
 
 mod elements;
 mod failure;

@@ -27,8 +27,8 @@ pub(crate) fn write(path: &Path, value: Bound<'_, PyAny>) -> Result<()> {
     let value = host.take(value);
     let segment = cowshed_core::share(&host, registry(), &Stored::new(path), value, Flags::COPY_ON_WRITE);
     match segment {
-        // It was made, and somebody freed it before it was opened again.
-        Err(Failure::Error(word, _)) if word == Kind::Memory.word() && !path.exists() => Ok(()),
+        // It was made, and could not be opened again: somebody may have freed it already. Whoever opens it says what is wrong.
+        Err(Failure::Error(word, _)) if word == Kind::Memory.word() => Ok(()),
         made => made.map(drop),
     }
 }

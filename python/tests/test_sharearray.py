@@ -175,6 +175,18 @@ def test_an_error_in_the_callback_passes_through_and_leaves_nothing(shm):
     assert names(shm) == []
 
 
+def test_an_error_of_ours_that_the_callback_raises_passes_through_too(shm):
+    calls = []
+
+    def fails():
+        calls.append(1)
+        raise sharearray.Exists("mine")
+
+    with pytest.raises(sharearray.Exists, match="mine"):
+        sharearray.cache("x", fails, shm_path=shm, verbose=False)
+    assert len(calls) == 1 and names(shm) == []
+
+
 def test_freeing_is_silent_if_there_is_nothing_and_live_views_survive(shm):
     array = sharearray.cache("x", np.arange(10), shm_path=shm, verbose=False)
     with warnings.catch_warnings():
