@@ -2,6 +2,14 @@
 #'
 #' [share()] puts an object into shared memory once; every process on the machine uses it as an ordinary R object.
 #'
+#' - Put in memory, or in a file that stays: [share()], [SharedObject()], [openSharedFile()], [unshare()].
+#' - Send, or find by name: [withSharedSerialization()], [registerVariables()].
+#' - Compute in parallel: [memApply()].
+#' - Make once per machine, with Python: [shareCache()].
+#' - Make on first touch: [virtualVector()]. Keep on disk, and load when touched: [mlazy()].
+#' - Look: [is.shared()], [sharedObjectProperties()], [sharedObjectReport()], [sharedMemoryReport()]. Set: [sharedObjectPkgOptions()], `?"cowshed-options"`.
+#' - Make a class of one's own shareable: [share_proxy()].
+#'
 #' @keywords internal
 #' @useDynLib cowshed, .registration = TRUE
 #' @importFrom methods setGeneric

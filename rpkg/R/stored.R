@@ -18,6 +18,8 @@
 #' fitted models do) or a pointer is stored whole, as R's serialization: such a file is read when it is opened, and `share()` gives such an
 #' object back as it is. A \link[=virtual]{virtual vector} is stored as what makes its elements, which the process that opens it must have, too.
 #'
+#' An array that numpy stored (`.npy`) is opened in the same way, never written through; [shareCache()] has a table of types, and what Python and R make of one another's.
+#'
 #' `verifySharedFile()` reads the file and compares it with its checksums; opening checks only what says where things are.
 #'
 #' Open files of others only if you trust them, as with [load()].
@@ -27,7 +29,7 @@
 #' @param x An object.
 #' @return
 #' `openSharedFile()`: the object. `sharedFile()`: the files that `x`, or what is in it, reads, as a character vector, empty if it reads none.
-#' `verifySharedFile()`: `TRUE` if every byte is as it was stored, `NA` if that cannot be told, because the file is written through (the rest of it was
+#' `verifySharedFile()`: `TRUE` if every byte is as it was stored, `NA` if that cannot be told, because the file is written through, or numpy's (the rest of it was
 #' checked); invisibly. `freeSharedFile()`: nothing.
 #' @section Errors: `cowshed_error_gone`: there is no such file, or it has become another one. `cowshed_error_corrupt`: it is no shared object's file, or is damaged.
 #'   `cowshed_error_version`: written by another version, or on a machine of another byte order. `cowshed_error_store`: the system does not let you.

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{StoredError, regular};
+use super::{StoredError, array, regular};
 use crate::format::DATA_AT;
-use crate::segment::{read_header, read_whole};
+use crate::segment::{Unread, read_header, read_whole};
 use crate::{Checksums, FormatError, Header};
 
 /// What a check has found in order.
@@ -14,7 +14,7 @@ use crate::{Checksums, FormatError, Header};
 pub enum Verified {
     /// Every byte of every payload.
     All,
-    /// The node table: payloads that are written through have no checksums.
+    /// The node table: payloads that are written through have no checksums, nor have numpy's arrays.
     Structure,
 }
 
@@ -28,6 +28,9 @@ pub fn verify_stored<E: From<StoredError>>(
 ) -> Result<Verified, E> {
     let file = regular(path, false)?;
     let unread = |e| StoredError::unread(path, e);
+    if let Some(id) = array::identify(&file).map_err(|e| unread(Unread::Io(e)))? {
+        return array::read(&file, id).map(|_| Verified::Structure).map_err(|e| unread(e).into());
+    }
     let (header, _) = read_whole(&file, None).map_err(unread)?;
     let sums = header.checksums;
     if sums.offset == 0 {
@@ -85,8 +88,8 @@ pub fn same_stored(a: &Path, b: &Path) -> Result<bool, StoredError> {
     Ok(true)
 }
 
-/// Whether a file was a segment once, whatever became of it.
+/// Whether a file was a segment or an array once, whatever became of it.
 pub(super) fn begins_as_one(file: &File) -> bool {
     let mut magic = [0; 8];
-    file.read_exact_at(&mut magic, 0).is_ok() && crate::format::is_magic(&magic)
+    file.read_exact_at(&mut magic, 0).is_ok() && (crate::format::is_magic(&magic) || crate::npy::is_array(&magic))
 }

@@ -332,6 +332,19 @@ test_that("what numpy wrote is a view, or converted, and has its shape", {
   converted(c("ab", "c"), "'|S2'", charToRaw("abc")[1:3] |> c(as.raw(0)), "2,")
 })
 
+test_that("numpy's files are files that openSharedFile() and its like take", {
+  dir <- new_shm()
+  path <- write_npy(dir, "x", "'<f8'", "2, 2", bytes_of_each(1:4 + 0, 8L), fortran = TRUE)
+  x <- openSharedFile(path)
+  expect_identical(x, matrix(1:4 + 0, 2))
+  expect_identical(sharedFile(x), path)
+  expect_identical(verifySharedFile(path), NA)
+  expect_error(openSharedFile(path, copyOnWrite = FALSE), class = "cowshed_error_argument")
+  freeSharedFile(x)
+  expect_false(file.exists(path))
+  expect_identical(x, matrix(1:4 + 0, 2))
+})
+
 test_that("what R has no type for, or cannot hold, is an error that says so", {
   dir <- new_shm()
   refused <- function(descr, shape, data, why) {
