@@ -1,6 +1,8 @@
 # The Python package: built as a user would, and tested; sourced by ./dev.
 #
-# It has an environment of its own, in target/python, so that neither the system's packages nor a user's are touched.
+# - It has an environment of its own, in target/python, so that neither the system's packages nor a user's are touched.
+# - The wheel is for every version of Python. The Debian tree (tools/trixie.sh) tests the one that was built out here, with Debian's numpy:
+#   certificates and settings of this machine's network are not in the tree.
 
 # Needed by what is below, beside need_build_tools.
 need_python() {
@@ -11,23 +13,31 @@ need_python() {
 
 python_tests() {
   local venv=$target/python/venv
-  if ! step python-build "Build and install the Python package" install_python "$venv"; then
-    count 0 1 0
-    return
+  if [ -n "${COWSHED_WHEELS:-}" ]; then
+    step python-wheel "Install the wheel that was built outside" install_wheel "$venv" "$COWSHED_WHEELS" || { count 0 1 0; return 0; }
+  else
+    step python-build "Build and install the Python package" build_python "$venv" "$target/python/wheels" || { count 0 1 0; return 0; }
+    gate python-fmt "Format (Python package)" cargo fmt --manifest-path python/Cargo.toml --check
+    gate python-clippy "Lints (Python package)" python_cargo clippy --all-targets -- -D warnings
   fi
-  gate python-fmt "Format (Python package)" cargo fmt --manifest-path python/Cargo.toml --check
-  gate python-clippy "Lints (Python package)" python_cargo clippy --all-targets -- -D warnings
   python_test_suite "$venv"
 }
 
 # A wheel by way of pip, as a user would build it, then the wheel itself.
-install_python() {
-  local venv=$1 wheels=$target/python/wheels
+build_python() {
+  local venv=$1 wheels=$2
   { [ -x "$venv/bin/python" ] || python3 -m venv "$venv"; } &&
     rm -rf "$wheels" &&
     env CARGO_TARGET_DIR="$target/python" "$venv/bin/python" -m pip wheel --no-deps --wheel-dir "$wheels" ./python &&
     "$venv/bin/python" -m pip install --force-reinstall --no-deps "$wheels"/cowshed-*.whl &&
     "$venv/bin/python" -m pip install "$(echo "$wheels"/cowshed-*.whl)[test]"
+}
+
+# Beside the system's numpy and pytest.
+install_wheel() {
+  local venv=$1 wheels=$2
+  { [ -x "$venv/bin/python" ] || python3 -m venv --system-site-packages "$venv"; } &&
+    "$venv/bin/python" -m pip install --no-index --force-reinstall --no-deps "$wheels"/cowshed-*.whl
 }
 
 python_cargo() {

@@ -21,7 +21,7 @@ run_tests() {
   local installed=true
   install_package || { installed=false; count 0 1 0; }
   cargo_tests
-  ! $installed || r_tests
+  ! $installed || language_tests
   if $all_r; then
     gate trixie-ready "Debian trixie is ready" trixie_wait "$preparing"
     trixie_tests
@@ -50,6 +50,13 @@ time_limit() {
   local foreground=
   [ ! -t 2 ] || foreground=--foreground
   echo timeout $foreground --kill-after=10 1200
+}
+
+# The part that depends on the versions of R and Python, with the R package installed: Python's looks at what R made.
+language_tests() {
+  r_tests
+  need_python
+  python_tests
 }
 
 # Of the installed package.
@@ -103,7 +110,6 @@ r_script_tests() {
   if [ -s "$counts" ]; then cat "$counts" >>"$COWSHED_COUNTS"; else count 0 1 0; fi
 }
 
-# The part that depends on R's version.
 trixie_tests() {
-  trixie_run env COWSHED_COUNTS="$COWSHED_COUNTS" ./dev r-tests || count 0 1 0
+  trixie_run env COWSHED_COUNTS="$COWSHED_COUNTS" COWSHED_WHEELS="$target/python/wheels" ./dev language-tests || count 0 1 0
 }

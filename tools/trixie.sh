@@ -19,7 +19,7 @@ trixie_require() {
 }
 
 trixie_packages() {
-  echo r-base-dev
+  printf '%s\n' r-base-dev python3-venv python3-numpy python3-pytest
   # shellcheck disable=SC2046 # a list of names
   debian_names $(suggested_packages)
   [ -n "$(own_toolchain)" ] || printf '%s\n' cargo rustc
