@@ -111,5 +111,12 @@ r_script_tests() {
 }
 
 trixie_tests() {
+  gate msrv "The oldest Rust that will do, which is the Debian tree's" trixie_run bash -c '
+    export RUSTC=/usr/bin/rustc && rustc=$($RUSTC --version) && echo "$rustc" &&
+      case $rustc in "rustc $0."*) ;; *) echo "not $0" >&2; exit 1 ;; esac &&
+      for manifest in Cargo.toml python/Cargo.toml; do
+        /usr/bin/cargo check --offline --all-targets --manifest-path $manifest --target-dir "$COWSHED_TARGET_DIR/msrv" || exit
+      done
+  ' "$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
   trixie_run env COWSHED_COUNTS="$COWSHED_COUNTS" COWSHED_WHEELS="$target/python/wheels" ./dev language-tests || count 0 1 0
 }

@@ -4,7 +4,7 @@
 #   tree without one was left by a run that was killed, and is made anew.
 # - Nothing is ever mounted on the machine: every command gets mount and pid namespaces of its own, which the
 #   kernel takes down with the last process in them, however that ended. tools/chroot.sh does the mounting.
-# - The Rust toolchain is this machine's, unless that is Debian's own: then the tree gets Debian's too.
+# - The Rust toolchain is this machine's, unless that is Debian's own. The tree has Debian's, too: it is the oldest that will do.
 
 trixie_cache=${XDG_CACHE_HOME:-$HOME/.cache}/cowshed
 trixie=$trixie_cache/trixie
@@ -19,10 +19,9 @@ trixie_require() {
 }
 
 trixie_packages() {
-  printf '%s\n' r-base-dev python3-venv python3-numpy python3-pytest
+  printf '%s\n' r-base-dev python3-venv python3-numpy python3-pytest cargo rustc
   # shellcheck disable=SC2046 # a list of names
   debian_names $(suggested_packages)
-  [ -n "$(own_toolchain)" ] || printf '%s\n' cargo rustc
 }
 
 # Makes the tree, or brings it up to date, one at a time for all checkouts. The crates are fetched out here, where the

@@ -120,9 +120,8 @@ pub(crate) fn duplicate<E: Element>(r: R, x: Object, deep: bool) -> Result<SEXP>
     if flags.contains(Flags::COPY_ON_WRITE | Flags::SHARED_COPY) && bytes > 0 {
         return shared_copy::<E>(r, x);
     }
-    if bytes >= PLAIN_COPY
-        && let Some(duplicate) = view.duplicate()
-    {
+    let duplicate = if bytes >= PLAIN_COPY { view.duplicate() } else { None };
+    if let Some(duplicate) = duplicate {
         return Ok(Object::new_mutable::<E>(r, duplicate, flags)?.sexp());
     }
     copy::<E>(r, view)

@@ -88,9 +88,8 @@ pub(crate) fn keeper(r: R, ticket: Ticket) -> Result<Keeper> {
         Some((last, weak)) => (Some(last), weak),
         None => (None, Weak::new(r)?),
     };
-    if last == Some(ticket)
-        && let Some(keeper) = Keeper::from(weak.get())
-    {
+    let known = if last == Some(ticket) { Keeper::from(weak.get()) } else { None };
+    if let Some(keeper) = known {
         r.keep(keeper.sexp())?;
         return Ok(keeper);
     }

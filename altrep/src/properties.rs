@@ -63,11 +63,11 @@ pub fn properties(r: R, x: Sexp) -> Result<Sexp> {
 pub fn data_id(x: Sexp) -> Option<String> {
     let view = shared(x)?.view();
     let source = view.source();
-    if let Source::Segment(span) = &*source
-        && let Some(lease) = span.segment.lease()
-    {
-        // Without room there, the name is still the one that it would have.
-        let _ = lease.store().named(&span.segment);
+    if let Source::Segment(span) = &*source {
+        if let Some(lease) = span.segment.lease() {
+            // Without room there, the name is still the one that it would have.
+            let _ = lease.store().named(&span.segment);
+        }
     }
     match &*source {
         Source::Segment(span) if span.node == span.segment.root() => Some(span.segment.id().to_string()),

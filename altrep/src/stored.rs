@@ -19,7 +19,6 @@ use crate::object::Object;
 use crate::session::{Session, ShareOptions};
 use crate::sexp::Sexp;
 use crate::verbs::{Wish, bad_argument};
-use crate::view::Source;
 use crate::walk::{self, Attributes, Reach, Step};
 use crate::{attributes, proxies, registry, serialized, sys};
 
@@ -142,12 +141,12 @@ pub fn files(r: R, x: Sexp) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let reach = Reach { attributes: Attributes::All, environments: true, language: false, shallow: false };
     walk::any(r, x, reach, |part| {
-        if let Some(object) = Object::find(part.0).or_else(|| Object::find_list(part.0))
-            && let Source::Segment(span) = &*object.view().source()
-            && let Some(place) = span.segment.place()
-            && !files.iter().any(|file| file == place.path())
-        {
-            files.push(place.path().to_owned());
+        let object = Object::find(part.0).or_else(|| Object::find_list(part.0));
+        let span = object.and_then(|object| object.view().span());
+        if let Some(place) = span.as_ref().and_then(|span| span.segment.place()) {
+            if !files.iter().any(|file| file == place.path()) {
+                files.push(place.path().to_owned());
+            }
         }
         Ok(Step::Into)
     })?;

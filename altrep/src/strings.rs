@@ -346,7 +346,8 @@ pub(crate) fn extract_subset(r: R, x: Object, index: SEXP) -> Result<Option<SEXP
     view.check()?;
     let Some(index) = Index::new(r, index)? else { return Ok(None) };
     let share = x.flags().contains(Flags::SHARED_SUBSET) && index.len() >= options::min_length_in_hook(r);
-    if share && let Some(window) = subset::text_window(view, &index) {
+    let window = if share { subset::text_window(view, &index) } else { None };
+    if let Some(window) = window {
         return Ok(Some(Object::new::<Character>(r, window, x.flags())?.sexp()));
     }
     let (n, len) = (index.len(), view.len());

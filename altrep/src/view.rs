@@ -402,9 +402,8 @@ impl View {
     /// Seals a draft, if it is one. Whether it reads a segment now. If sealing fails, the draft is as before.
     pub(crate) fn seal(&self, seal: impl FnOnce(&mut Draft) -> Option<Span>) -> bool {
         let mut source = self.source.borrow_mut();
-        if let Source::Draft(draft) = &mut *source
-            && let Some(span) = seal(draft)
-        {
+        let sealed = if let Source::Draft(draft) = &mut *source { seal(draft) } else { None };
+        if let Some(span) = sealed {
             // The mapping went along, so `data` stays where it is. It is written no more.
             self.writable.set(null_mut());
             *source = Source::Segment(span);

@@ -85,9 +85,8 @@ impl<H: Host> Encoder<'_, H> {
     /// Those of the strategy.
     pub fn encode(&mut self, value: H::Value) -> Result<NodeId, H::Error> {
         let identity = self.host.identity(value);
-        if let Some(node) = identity.and_then(|i| self.seen.get(&i))
-            && self.host.stands(&self.table.node(*node))
-        {
+        let seen = identity.and_then(|i| self.seen.get(&i));
+        if let Some(node) = seen.filter(|node| self.host.stands(&self.table.node(**node))) {
             return Ok(*node);
         }
         if self.depth == DEEPEST {

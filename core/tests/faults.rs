@@ -72,12 +72,21 @@ enum Outcome {
     Exited,
 }
 
+impl Outcome {
+    /// An answer that is no error.
+    fn success(&self) -> Option<&str> {
+        if let Outcome::Answered(answer, _) = self {
+            Some(answer.as_str()).filter(|answer| went_well(answer))
+        } else {
+            None
+        }
+    }
+}
+
 #[test]
 fn share_of_what_waits() {
     let law = |scene: &mut Scene, outcome: &Outcome| {
-        if let Outcome::Answered(id, _) = outcome
-            && went_well(id)
-        {
+        if let Some(id) = outcome.success() {
             scene.actor_has("same", "x", id, 1, SMALL);
         }
     };
@@ -87,9 +96,7 @@ fn share_of_what_waits() {
 #[test]
 fn share_of_a_large_value() {
     let law = |scene: &mut Scene, outcome: &Outcome| {
-        if let Outcome::Answered(id, _) = outcome
-            && went_well(id)
-        {
+        if let Some(id) = outcome.success() {
             scene.actor_has("same", "x", id, 1, LARGE);
         }
     };
@@ -155,9 +162,7 @@ fn opening_what_is_stored() {
         scene.bystander.expect(&format!("keep x 1 {LARGE}"), "kept");
     };
     let law = |scene: &mut Scene, outcome: &Outcome| {
-        if let Outcome::Answered(answer, _) = outcome
-            && went_well(answer)
-        {
+        if outcome.success().is_some() {
             scene.actor.expect(&format!("same y 1 {LARGE}"), "right");
         }
         scene.newcomer().expect("whole", "all");
@@ -171,9 +176,7 @@ fn making_once() {
     let law = |scene: &mut Scene, outcome: &Outcome| {
         let answer = scene.newcomer().ask("once");
         assert!(["found", "made"].contains(&answer.as_str()), "{answer}");
-        if let Outcome::Answered(first, _) = outcome
-            && went_well(first)
-        {
+        if outcome.success().is_some() {
             assert_eq!(answer, "found");
             scene.actor.expect("once", "found");
         }

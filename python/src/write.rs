@@ -25,12 +25,7 @@ use crate::text;
 pub(crate) fn write(path: &Path, value: Bound<'_, PyAny>) -> Result<()> {
     let host = Interpreter::default();
     let value = host.take(value);
-    let segment = cowshed_core::share(&host, registry(), &Stored::new(path), value, Flags::COPY_ON_WRITE);
-    match segment {
-        // It was made, and could not be opened again: somebody may have freed it already. Whoever opens it says what is wrong.
-        Err(Failure::Error(word, _)) if word == Kind::Memory.word() => Ok(()),
-        made => made.map(drop),
-    }
+    cowshed_core::share(&host, registry(), &Stored::new(path), value, Flags::COPY_ON_WRITE).map(drop)
 }
 
 fn registry() -> &'static Registry<Interpreter> {

@@ -11,6 +11,9 @@ import pytest
 
 import cowshed
 
+#: The namespace, in a store that all processes of the user have.
+NAMES = f"py{os.getpid()}"
+
 REGISTER = """
 set.seed(1)
 big <- matrix(as.double(seq_len(8e6)), 2000, dimnames = list(NULL, paste0("c", 1:4000)))
@@ -27,9 +30,9 @@ things <- list(
 )
 setClass("Mine", representation(x = "numeric"))
 things$s4 <- list(new("Mine", x = 1))
-registerVariables("py", things)
-registerVariables("py", list(live = numeric(1000)), copyOnWrite = FALSE)
-live <- retrieveViews("py", "live")$live
+registerVariables("NAMES", things)
+registerVariables("NAMES", list(live = numeric(1000)), copyOnWrite = FALSE)
+live <- retrieveViews("NAMES", "live")$live
 invisible(share(list(m = big, s = c("a", NA)), store = file.path(commandArgs(TRUE), "list.cowshed")))
 """
 
@@ -38,7 +41,7 @@ invisible(share(list(m = big, s = c("a", NA)), store = file.path(commandArgs(TRU
 def r(rscript, tmp_path_factory):
     """An R process that has registered all of the above, and does what it is told, line by line."""
     where = tmp_path_factory.mktemp("stored")
-    code = REGISTER.replace("commandArgs(TRUE)", f"'{where}'") + """
+    code = REGISTER.replace("commandArgs(TRUE)", f"'{where}'").replace("NAMES", NAMES) + """
 cat("ready\\n")
 input <- file("stdin", "r")
 while (length(line <- readLines(input, 1L))) { eval(parse(text = line)); cat("done\\n") }
@@ -63,7 +66,7 @@ while (length(line <- readLines(input, 1L))) { eval(parse(text = line)); cat("do
 
 @pytest.fixture
 def get(r):
-    return lambda name: cowshed.retrieve("py", name)
+    return lambda name: cowshed.retrieve(NAMES, name)
 
 
 def anonymous():
@@ -149,11 +152,11 @@ def test_what_python_has_nothing_for_is_named(get, name, named):
 def test_a_name_that_nobody_has_is_gone_and_says_so(get):
     with pytest.raises(KeyError) as error:
         get("nobody")
-    assert "There is no 'nobody' in the namespace 'py'" in str(error.value)
+    assert "There is no 'nobody' in the namespace '" + NAMES + "'" in str(error.value)
     with pytest.raises(cowshed.Gone):
         cowshed.retrieve("no such namespace", "big")
     with pytest.raises(cowshed.Gone):
-        cowshed.retrieve("py", "big", store="/no/such/directory")
+        cowshed.retrieve(NAMES, "big", store="/no/such/directory")
 
 
 def test_writes_through_are_seen(r, get):
@@ -174,11 +177,11 @@ def test_stored_objects_open_by_path(r):
 
 
 def test_the_memory_stays_as_long_as_an_array_does(r):
-    r.does("registerVariables('py', list(passing = as.double(1:50000)))")
-    array = cowshed.retrieve("py", "passing")
-    r.does("releaseVariables('py', 'passing'); invisible(gc())")
+    r.does(f"registerVariables('{NAMES}', list(passing = as.double(1:50000)))")
+    array = cowshed.retrieve(NAMES, "passing")
+    r.does(f"releaseVariables('{NAMES}', 'passing'); invisible(gc())")
     with pytest.raises(cowshed.Gone):
-        cowshed.retrieve("py", "passing")
+        cowshed.retrieve(NAMES, "passing")
     assert array.sum() == 50000 * 50001 / 2
     store = f"/dev/shm/cowshed-{os.geteuid()}/segments"
     before = len(os.listdir(store))
@@ -189,14 +192,14 @@ def test_the_memory_stays_as_long_as_an_array_does(r):
 
 
 def test_a_killed_reader_leaves_nothing(r, child):
-    r.does("registerVariables('py', list(passing = as.double(1:50000)))")
-    one = child("x = cowshed.retrieve('py', 'passing'); print(x[-1], flush=True); sys.stdin.readline()")
+    r.does(f"registerVariables('{NAMES}', list(passing = as.double(1:50000)))")
+    one = child(f"x = cowshed.retrieve('{NAMES}', 'passing'); print(x[-1], flush=True); sys.stdin.readline()")
     assert one.line() == "50000.0"
     one.process.kill()
     one.process.wait()
     store = f"/dev/shm/cowshed-{os.geteuid()}/segments"
     before = len(os.listdir(store))
-    r.does("releaseVariables('py', 'passing'); invisible(gc()); invisible(sharedObjectReport())")
+    r.does(f"releaseVariables('{NAMES}', 'passing'); invisible(gc()); invisible(sharedObjectReport())")
     deadline = time.monotonic() + 20
     while len(os.listdir(store)) >= before and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -208,7 +211,7 @@ def test_forked_children_read_and_hold_it(r, get):
     big = get("big")
     pid = os.fork()
     if pid == 0:
-        again = cowshed.retrieve("py", "long")
+        again = cowshed.retrieve(NAMES, "long")
         os._exit(0 if big[1, 0] == 2 and again[-1] == 1e6 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert get("long")[-1] == 1e6
@@ -218,7 +221,7 @@ def test_forked_children_read_and_hold_it(r, get):
 def test_a_damaged_card_is_an_error(r, how):
     directory = f"/dev/shm/cowshed-{os.geteuid()}/names"
     before = set(os.listdir(directory))
-    r.does("registerVariables('py', list(card = as.double(1:100)))")
+    r.does(f"registerVariables('{NAMES}', list(card = as.double(1:100)))")
     (card,) = set(os.listdir(directory)) - before
     path = os.path.join(directory, card)
     with open(path, "rb") as file:
@@ -227,25 +230,25 @@ def test_a_damaged_card_is_an_error(r, how):
     with open(path, "wb") as file:
         file.write(bad)
     with pytest.raises((cowshed.Corrupt, cowshed.Gone)):
-        cowshed.retrieve("py", "card")
+        cowshed.retrieve(NAMES, "card")
     os.unlink(path)
 
 
 def test_the_name_of_an_r_process_that_was_killed_is_gone(rscript):
-    process = rscript("registerVariables('py-killed', list(x = as.double(1:100))); cat('ready\\n'); Sys.sleep(60)")
+    process = rscript(f"registerVariables('{NAMES}-killed', list(x = as.double(1:100))); cat('ready\\n'); Sys.sleep(60)")
     assert process.stdout.readline() == "ready\n"
-    array = cowshed.retrieve("py-killed", "x")
+    array = cowshed.retrieve(f"{NAMES}-killed", "x")
     process.kill()
     process.communicate()
     with pytest.raises(cowshed.Gone):
-        cowshed.retrieve("py-killed", "x")
+        cowshed.retrieve(f"{NAMES}-killed", "x")
     assert array.sum() == 5050
 
 
 def test_a_store_in_another_directory_is_found(rscript, shm):
-    process = rscript(f"options(cowshed.store = '{shm}'); registerVariables('py', list(x = as.double(1:100))); cat('ready\\n'); readLines(file('stdin'), 1)")
+    process = rscript(f"options(cowshed.store = '{shm}'); registerVariables('{NAMES}', list(x = as.double(1:100))); cat('ready\\n'); readLines(file('stdin'), 1)")
     assert process.stdout.readline() == "ready\n", process.communicate()
-    array = cowshed.retrieve("py", "x", store=shm)
+    array = cowshed.retrieve(NAMES, "x", store=shm)
     assert array.sum() == 5050
     process.communicate("\n")
 
@@ -327,16 +330,16 @@ def test_an_r_list_that_holds_what_python_made_is_read(rscript, once, shm):
     cowshed.cache("m", np.arange(5000.0), shm_path=shm, verbose=False)
     code = f"""
 get <- function(id) shareCache(id, shm_path = '{shm}', verbose = FALSE)
-registerVariables('py-held', list(v = list(t = get('t'), m = get('m'), own = 1:3), m = get('m')))
+registerVariables('{NAMES}-held', list(v = list(t = get('t'), m = get('m'), own = 1:3), m = get('m')))
 cat('ready\\n'); invisible(readLines(file('stdin'), 1))
 """
     process = rscript(code)
     assert process.stdout.readline() == "ready\n", process.communicate()
-    held = cowshed.retrieve("py-held", "v")
+    held = cowshed.retrieve(f"{NAMES}-held", "v")
     assert held["m"].sum() == 4999 * 2500 and list(held["own"]) == [1, 2, 3]
     matrix, inner, text = held["t"]
     assert np.asarray(matrix).tolist() == [[0, 1, 2], [3, 4, 5]] and inner["a"][-1] == 1999 and np.asarray(text).item() == "s"
-    assert cowshed.retrieve("py-held", "m")[-1] == 4999
+    assert cowshed.retrieve(f"{NAMES}-held", "m")[-1] == 4999
     process.communicate("\n")
 
 

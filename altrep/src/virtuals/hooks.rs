@@ -53,7 +53,7 @@ pub(super) fn dataptr(x: Object, writable: bool) -> *mut u8 {
 }
 
 pub(super) fn dataptr_or_null(x: Object) -> *const u8 {
-    x.get().pointer.plain().unwrap_or_default()
+    x.get().pointer.plain().map_or(std::ptr::null(), |plain| plain.cast_const())
 }
 
 pub(super) fn is_sorted(x: Object) -> i32 {
@@ -74,19 +74,18 @@ pub(super) fn extract_subset<E: Element>(r: R, x: Object, index: SEXP) -> Result
     let this = x.get();
     this.check()?;
     this.flush()?;
-    if this.source.has_hooks()
-        && !this.is_changed()
-        && let Some(subset) = this.source.subset(r, crate::Sexp(x.sexp()), crate::Sexp(index))?
-    {
-        return Ok(Some(subset.into_r()));
+    if this.asks_author() {
+        if let Some(subset) = this.source.subset(r, crate::Sexp(x.sexp()), crate::Sexp(index))? {
+            return Ok(Some(subset.into_r()));
+        }
     }
     let Some(index) = Index::new(r, index)? else { return Ok(None) };
-    if index.len() >= FEW
-        && this.pointer.plain().is_none()
-        && let Some((first, step)) = derived::stride(&index, this.len())
-        && let Some(part) = derived::part(r, x, first, step, index.len() as u64)?
-    {
-        return Ok(Some(part.sexp()));
+    if index.len() >= FEW && this.pointer.plain().is_none() {
+        if let Some((first, step)) = derived::stride(&index, this.len()) {
+            if let Some(part) = derived::part(r, x, first, step, index.len() as u64)? {
+                return Ok(Some(part.sexp()));
+            }
+        }
     }
     gather::<E>(r, x, &index).map(Some)
 }
@@ -138,11 +137,10 @@ pub(super) fn duplicate<E: Element>(r: R, x: Object) -> Result<SEXP> {
     let this = x.get();
     this.check()?;
     this.flush()?;
-    if this.source.has_hooks()
-        && !this.is_changed()
-        && let Some(duplicate) = this.source.duplicate(r, crate::Sexp(x.sexp()))?
-    {
-        return Ok(duplicate.into_r());
+    if this.asks_author() {
+        if let Some(duplicate) = this.source.duplicate(r, crate::Sexp(x.sexp()))? {
+            return Ok(duplicate.into_r());
+        }
     }
     if let Some(mapped) = pointer::mapped_again::<E>(r, x)? {
         return Ok(mapped.sexp());
@@ -158,10 +156,8 @@ pub(super) fn coerce(r: R, x: Object, to: SexpType) -> Result<Option<SEXP>> {
     let this = x.get();
     this.check()?;
     this.flush()?;
-    if this.source.has_hooks()
-        && !this.is_changed()
-        && let Some(other) = this.source.coerce(r, crate::Sexp(x.sexp()), to)?
-    {
+    let other = if this.asks_author() { this.source.coerce(r, crate::Sexp(x.sexp()), to)? } else { None };
+    if let Some(other) = other {
         // SAFETY: R objects.
         if unsafe { sys::ATTRIB(other.0) == sys::R_NilValue } && other.0 != x.sexp() {
             // SAFETY: as above.

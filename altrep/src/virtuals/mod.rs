@@ -197,6 +197,11 @@ impl Virtual {
         self.shared
     }
 
+    /// Whether its author's own functions have a say: they know nothing of what was written to it.
+    fn asks_author(&self) -> bool {
+        self.source.has_hooks() && !self.is_changed()
+    }
+
     /// Whether it holds anything that its source does not give.
     pub(crate) fn is_changed(&self) -> bool {
         self.pointer.is_changed()

@@ -96,9 +96,11 @@ impl Sum {
         self.add_lanes(block);
     }
 
+    /// # Safety
+    /// This processor has AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn add_wide(&mut self, block: &[f64]) {
+    unsafe fn add_wide(&mut self, block: &[f64]) {
         self.add_lanes(block);
     }
 

@@ -194,17 +194,14 @@ impl Shed {
                 assert!(matches!(e.kind(), Kind::Corrupt | Kind::Version), "{e}");
                 assert!(e.to_string().contains(&id().to_string()), "{e}");
                 let Err(why) = whole(bytes) else { panic!("refused, but good if read at once: {e}") };
-                if let AttachError::Format { source, .. } = e
-                    && !how_large(bytes)
-                {
-                    assert_eq!(*source, why);
+                match e {
+                    AttachError::Format { source, .. } if !how_large(bytes) => assert_eq!(*source, why),
+                    _ => {}
                 }
             }
         }
         self.open_by_path(attached.as_ref().ok());
-        if let Ok(segment) = &attached
-            && how_large(bytes)
-        {
+        if let Some(segment) = attached.as_ref().ok().filter(|_| how_large(bytes)) {
             self.look_while_it_changes(segment, bytes);
         }
         if listed {
@@ -376,9 +373,7 @@ fn look_at_payload(segment: &Segment, bytes: &[u8], payload: Payload) {
             Mode::WriteThrough => None,
         }
     );
-    if let Some(start) = segment.payload_mut(payload)
-        && len > 0
-    {
+    if let Some(start) = segment.payload_mut(payload).filter(|_| len > 0) {
         assert_eq!(segment.mode(), Mode::WriteThrough);
         // SAFETY: a byte of the payload, which nobody else has mapped.
         unsafe { start.write_volatile(start.read_volatile()) };

@@ -99,9 +99,10 @@ impl<M: Region> Mapped<M> {
 
     /// Tells what is in the file.
     pub(crate) fn describe(&self, table: &Arc<Table>) {
-        if table.is_own()
-            && let Some(area) = AREAS.lock().get_mut(&self.place.start)
-        {
+        if !table.is_own() {
+            return;
+        }
+        if let Some(area) = AREAS.lock().get_mut(&self.place.start) {
             area.table = Some(table.clone());
         }
     }

@@ -281,9 +281,8 @@ impl Store {
     pub fn attach(&self, id: SegmentId, ticket: Option<Ticket>) -> Result<Arc<Segment>, AttachError> {
         let _step = fork::step();
         let mut state = self.0.state.lock();
-        if let Some(live) = state.live.get_mut(&id)
-            && let Some(segment) = live.segment.upgrade()
-        {
+        let held = state.live.get_mut(&id).and_then(|live| live.segment.upgrade().map(|segment| (live, segment)));
+        if let Some((live, segment)) = held {
             if ticket.is_some() && live.claimed != ticket {
                 live.claimed = ticket;
                 drop(state);

@@ -57,9 +57,14 @@ impl Backing for Stored {
     }
 
     fn seal(&self, writer: StoredWriter, table: &Table, root: NodeId) -> Result<Arc<Segment>, CreateError> {
-        let (id, len) = writer.finish(table, root)?;
-        open_stored(&self.0).map_err(|e| {
-            let source = io::Error::other(e.to_string());
+        let (header, file) = writer.finish(table, root)?;
+        let (id, len) = (header.id, header.file_len);
+        // By what was written, not by its path: that may mean another by now.
+        opened(resolved(&self.0), &file, Found::Segment(header.mode, id)).map_err(|e| {
+            let source = match e {
+                Unread::Io(e) | Unread::Map(e) => e,
+                Unread::Format(e) => io::Error::other(e.to_string()),
+            };
             CreateError::Map { id, len, source }
         })
     }
@@ -137,24 +142,33 @@ fn look(file: &File) -> Result<Found, Unread> {
 /// There is none, or it is not to be believed, or the system refuses; a write-through one must be writable.
 pub fn open_stored(path: &Path) -> Result<Arc<Segment>, StoredError> {
     let failed = |what| move |source| StoredError::failed(path, what, source);
-    let path = &std::fs::canonicalize(path).map_err(failed("finding it"))?;
-    let file = regular(path, false)?;
-    let about = file.metadata().map_err(failed("reading it"))?;
-    let inode = which(&about);
-    let unread = |e| StoredError::unread(path, e);
+    let path = std::fs::canonicalize(path).map_err(failed("finding it"))?;
+    let file = regular(&path, false)?;
+    let unread = |e| StoredError::unread(&path, e);
     let found = look(&file).map_err(unread)?;
-    let id = found.id();
+    let file = if matches!(found, Found::Segment(Mode::WriteThrough, _)) { regular(&path, true)? } else { file };
+    opened(path.clone(), &file, found).map_err(unread)
+}
+
+/// A path without symbolic links, whether there is something or not.
+fn resolved(path: &Path) -> PathBuf {
+    let parent = path.parent().and_then(|dir| std::fs::canonicalize(dir).ok());
+    parent.zip(path.file_name()).map_or_else(|| path.to_owned(), |(dir, name)| dir.join(name))
+}
+
+/// The segment in a file, which was opened to be written if it is written through.
+fn opened(path: PathBuf, file: &File, found: Found) -> Result<Arc<Segment>, Unread> {
+    let about = file.metadata().map_err(Unread::Io)?;
+    let (inode, id) = (which(&about), found.id());
     let known = OPEN.lock().get(&inode).and_then(Weak::upgrade);
     if let Some(segment) = known.filter(|segment| segment.id() == id && !segment.is_lost()) {
         return Ok(segment);
     }
-    let opened = match found {
-        Found::Array(_) => array::read(&file, id),
-        Found::Segment(Mode::Frozen, _) => read(&file, Some(id)),
-        Found::Segment(Mode::WriteThrough, _) => read(&regular(path, true)?, Some(id)),
-    };
-    let (header, table, bytes) = opened.map_err(unread)?;
-    let place = Place { path: path.clone(), file: inode, id, owner: std::os::unix::fs::MetadataExt::uid(&about) };
+    let (header, table, bytes) = match found {
+        Found::Array(_) => array::read(file, id),
+        Found::Segment(..) => read(file, Some(id)),
+    }?;
+    let place = Place { path, file: inode, id, owner: std::os::unix::fs::MetadataExt::uid(&about) };
     let segment = Arc::new(Segment::new(header, table, bytes, Home::Stored(place)));
     let mut open = OPEN.lock();
     open.retain(|_, segment| segment.strong_count() > 0);

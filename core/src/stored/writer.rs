@@ -75,8 +75,8 @@ impl StoredWriter {
         failed(&self.path, what, source, asked)
     }
 
-    /// Adds checksums, node table and header, and names the file. Its id and length.
-    pub(super) fn finish(mut self, table: &Table, root: NodeId) -> Result<(SegmentId, u64), CreateError> {
+    /// Adds checksums, node table and header, and names the file, which is open for reading and writing.
+    pub(super) fn finish(mut self, table: &Table, root: NodeId) -> Result<(Header, File), CreateError> {
         self.pad_to(align_up(self.end(), ALIGN));
         self.flush()?;
         let checksums = self.checksums()?;
@@ -93,7 +93,7 @@ impl StoredWriter {
         first[..CONTROL_AT as usize].copy_from_slice(&header.bytes());
         self.write_at(&first, 0)?;
         self.file.file().sync_all().map_err(|e| self.failed("writing it", e, header.file_len))?;
-        self.name().map(|()| (header.id, header.file_len))
+        self.name().map(|file| (header, file))
     }
 
     /// What was written is covered; a write-through segment has none.
@@ -107,7 +107,7 @@ impl StoredWriter {
         Ok(Checksums { offset, crc: crc32fast::hash(&bytes) })
     }
 
-    fn name(self) -> Result<(), CreateError> {
+    fn name(self) -> Result<File, CreateError> {
         let StoredWriter { path, dir, file, .. } = self;
         let file: File = file.link_new(&path).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => CreateError::Exists { path: path.clone() },
@@ -116,7 +116,7 @@ impl StoredWriter {
         sys::unlock(&file);
         // Not every file system can; the file itself is safe.
         let _ = File::open(&dir).and_then(|dir| dir.sync_all());
-        Ok(())
+        Ok(file)
     }
 }
 
