@@ -9,7 +9,9 @@ run <- function(group, mb = 800) {
   on.exit(unlink(dir, recursive = TRUE))
   x <- rnorm(1e6) + numeric(mb * 1e6 / 8)
   get <- function(id, ...) cowshed::shareCache(id, ..., shm_path = dir, verbose = FALSE)
-  get("large", x)
+  # Held and read here, so that half of what a process in Python reads is this one's.
+  large <- get("large", x)
+  stopifnot(is.finite(sum(large)))
   get("small", x[1:1000])
   get("frame", list(a = x[1:1000], b = letters))
   found_first(group, dir, mb)
@@ -17,13 +19,14 @@ run <- function(group, mb = 800) {
   ratios(group, "found, 8 KB, again and again", times(finds, rounds = 9L, each = 200L))
   writing(group, dir, x, mb, get)
   in_python(group, dir, mb)
+  rm(large)
 }
 
 # In processes of their own, each of which loads the package and then asks once.
 found_first <- function(group, dir, mb) {
   ask <- function(id) {
     code <- sprintf(
-      "library(cowshed); t <- as.numeric(Sys.time()); x <- shareCache('%s', shm_path = '%s', verbose = FALSE); x[[1]]; cat(as.numeric(Sys.time()) - t)", id, dir
+      "library(cowshed); t <- as.numeric(Sys.time()); x <- shareCache('%s', shm_path = '%s', verbose = FALSE); invisible(x[[1]]); cat(as.numeric(Sys.time()) - t)", id, dir
     )
     as.numeric(system2(file.path(R.home("bin"), "Rscript"), c("--vanilla", "-e", shQuote(code)), stdout = TRUE))
   }
