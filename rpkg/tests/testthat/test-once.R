@@ -455,3 +455,13 @@ test_that("it stands torture by the collector", {
   expect_identical(got, list(list(a = 1:10 + 0, b = c("x", "y")), c("abc", "def"), matrix(1:4, 2)))
   expect_identical(found$id, c("m", "u", "x"))
 })
+
+test_that("what Python wrote with the first version of the format is still read", {
+  x <- openSharedFile(test_path("segments", "python-1.cow"))
+  expect_identical(x[c("f", "c", "b", "s")], list(
+    f = matrix(as.double(0:5), 2, byrow = TRUE), c = matrix(0:5, 2, byrow = TRUE), b = c(TRUE, FALSE), s = c("a", "\u00e4")
+  ))
+  of_type <- function(x, type) structure(x, python = type)
+  expect_identical(x$t[], of_type(list(1, "x", of_type(list(), "None"), of_type(list(2.5), "list")), "tuple")[])
+  expect_identical(attr(x$t, "python"), "tuple")
+})
