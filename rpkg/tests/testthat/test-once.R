@@ -168,8 +168,11 @@ test_that("a maker that is killed leaves the work to one who waits, whom that co
     library(cowshed)
     shareCache("x", function() {
       mark("begun")
-      # Workers of its own, which outlive it for a while, do not keep the lock.
-      parallel::mcparallel(Sys.sleep(20))
+      # Workers of its own, which outlive it for a while, do not keep the lock. At its end one would wait for its parent for ever.
+      parallel::mcparallel({
+        Sys.sleep(10)
+        tools::pskill(Sys.getpid(), tools::SIGKILL)
+      })
       Sys.sleep(60)
     }, shm_path = shm)
   }, dir = files, shm = dir)
