@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import re
 import warnings
 from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union, overload
 
@@ -20,7 +19,6 @@ _Log = Optional[Callable[[str], Any]]
 
 _SHM_PATH = "/dev/shm"
 _PREFIX = "sharearray_"
-_ID = re.compile(r"[A-Za-z0-9=+._-]+")
 
 
 class _Nothing:
@@ -39,7 +37,7 @@ def valid_id(id: str) -> bool:
         >>> valid_id("run-1.train"), valid_id("a/b"), valid_id("a\\n"), valid_id("")
         (True, False, False, False)
     """
-    return _ID.fullmatch(id) is not None
+    return _cowshed.valid_id(id)
 
 
 @overload

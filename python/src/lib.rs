@@ -31,6 +31,7 @@ fn _cowshed(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<once::Maker>()?;
     module.add_function(wrap_pyfunction!(once::enter, module)?)?;
     module.add_function(wrap_pyfunction!(once::find, module)?)?;
+    module.add_function(wrap_pyfunction!(once::valid_id, module)?)?;
     module.add_function(wrap_pyfunction!(once::free, module)?)?;
     module.add_function(wrap_pyfunction!(once::list_cached, module)?)?;
     module.add_function(wrap_pyfunction!(open, module)?)?;

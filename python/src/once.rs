@@ -8,6 +8,7 @@ use std::time::Duration;
 use cowshed_core::{Kind, NewArray, Once, OnceLock, Turn};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::failure::{Failure, Result};
 use crate::write;
@@ -97,6 +98,13 @@ pub(crate) fn enter<'py>(
 #[pyfunction]
 pub(crate) fn find(shm_path: PathBuf, prefix: &str, id: &str) -> Result<Option<OsString>> {
     Ok(Once::new(&shm_path, prefix, id)?.find()?.map(OsString::from))
+}
+
+/// Whether a string can be an id.
+#[pyfunction]
+pub(crate) fn valid_id(id: Bound<'_, PyString>) -> bool {
+    // What has no UTF-8 has other letters than an id.
+    id.to_cow().is_ok_and(|id| cowshed_core::valid_id(&id))
 }
 
 /// Removes an object's files: whether there was a lock, and which there were.
