@@ -4,14 +4,14 @@
 
 use std::ffi::c_int;
 
-use cowshed_core::{ARRAY_STRATEGY, Claim, Encoder, NodeId, Npy, Opener, Shareable};
+use cowshed_core::{ARRAY_STRATEGY, Claim, Dtype, Encoder, NodeId, Npy, Opener, Shareable};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::{Complex, Double, Element, Integer, Logical, Raw, plain};
 use crate::session::Session;
 use crate::sexp::Sexp;
-use crate::sys::{self, Rcomplex};
-use crate::{Registration, interrupts, vector};
+use crate::sys::{self, Rcomplex, SexpType};
+use crate::{Registration, by_element, interrupts, vector};
 
 struct Array;
 
@@ -52,20 +52,31 @@ fn view(session: &Session, id: NodeId, from: &Opener<'_, Session>, npy: &Npy) ->
     if !npy.is_columnar() || npy.dtype.swapped {
         return Ok(None);
     }
+    let Some(kind) = ours(npy) else { return Ok(None) };
     let (at, n) = (npy.data_at, npy.len().unwrap_or(0));
-    match (npy.dtype.kind, npy.dtype.size) {
-        (b'f', 8) => vector::part::<Double>(session, from, id, at, n),
-        (b'i', 4) => vector::part::<Integer>(session, from, id, at, n),
-        (b'u', 1) => vector::part::<Raw>(session, from, id, at, n),
-        (b'c', 16) => vector::part::<Complex>(session, from, id, at, n),
-        _ => Ok(None),
+    by_element!(kind, E => vector::part::<E>(session, from, id, at, n), Ok(None))
+}
+
+/// Types of R's whose elements are numpy's too: its kinds, and bytes of one.
+const OURS: [(SexpType, u8, usize); 4] =
+    [(sys::REALSXP, b'f', 8), (sys::INTSXP, b'i', 4), (sys::RAWSXP, b'u', 1), (sys::CPLXSXP, b'c', 16)];
+
+fn ours(npy: &Npy) -> Option<SexpType> {
+    let own = OURS.iter().find(|(_, kind, size)| (*kind, *size) == (npy.dtype.kind, npy.dtype.size));
+    own.map(|(kind, ..)| *kind)
+}
+
+/// What elements of a type of R's are to numpy, as they are written; logicals take a byte there.
+pub(crate) fn dtype_of(kind: SexpType) -> Option<Dtype> {
+    if kind == sys::LGLSXP {
+        return Some(Dtype::new(b'b', 1));
     }
+    OURS.iter().find(|(own, ..)| *own == kind).map(|(_, kind, size)| Dtype::new(*kind, *size))
 }
 
 /// What a user should know of an array: why it was copied, if it was.
 pub(crate) fn copied(npy: &Npy) -> Option<String> {
-    let is_ours = [(b'f', 8), (b'i', 4), (b'u', 1), (b'c', 16)].contains(&(npy.dtype.kind, npy.dtype.size));
-    if !is_ours || npy.dtype.swapped {
+    if ours(npy).is_none() || npy.dtype.swapped {
         return Some(format!("converted from dtype {}", npy.dtype.descr));
     }
     (!npy.is_columnar()).then(|| "its order is C's, and R's is Fortran's".to_owned())
@@ -102,7 +113,6 @@ const WHOLE: u128 = 1 << 53;
 
 impl Conversion<'_> {
     fn run(&self) -> Result<Sexp> {
-        let complex = |b: [u8; 16]| Rcomplex { r: f64_of(&b[..8]), i: f64_of(&b[8..]) };
         match (self.npy.dtype.kind, self.npy.dtype.size) {
             (b'b', 1) => self.each::<Logical, 1>(1, |b| Ok((b[0] != 0).into())),
             (b'u', 1) => self.each::<Raw, 1>(1, |b| Ok(b[0])),
@@ -120,7 +130,10 @@ impl Conversion<'_> {
                 let part = |at: usize| f32::from_ne_bytes(b[at..at + 4].try_into().expect("4 bytes")).into();
                 Ok(Rcomplex { r: part(0), i: part(4) })
             }),
-            (b'c', 16) => self.each::<Complex, 16>(2, |b| Ok(complex(b))),
+            (b'c', 16) => self.each::<Complex, 16>(2, |b| {
+                let part = |at: usize| f64::from_ne_bytes(b[at..at + 8].try_into().expect("8 bytes"));
+                Ok(Rcomplex { r: part(0), i: part(8) })
+            }),
             (b'U' | b'S', _) => self.strings(),
             _ => Err(Failure::new(
                 "unshareable",
@@ -185,10 +198,6 @@ impl Conversion<'_> {
 fn code(b: &[u8], swapped: bool) -> u32 {
     let code = u32::from_ne_bytes(b.try_into().expect("4 bytes"));
     if swapped { code.swap_bytes() } else { code }
-}
-
-fn f64_of(b: &[u8]) -> f64 {
-    f64::from_ne_bytes(b.try_into().expect("8 bytes"))
 }
 
 fn whole(value: i128) -> Result<f64> {

@@ -6,17 +6,15 @@ use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cowshed_core::{
-    Dtype, Flags, Maker, NewArray, Npy, Once, OnceEntry, OnceLock, Opener, StoredError, Turn, open_found,
-};
+use cowshed_core::{Flags, Maker, NewArray, Npy, Once, OnceEntry, OnceLock, Opener, StoredError, Turn, open_found};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::element::{Complex, Double, Element, Integer, Logical, Raw};
 use crate::session::Session;
-use crate::sexp::Sexp;
-use crate::sys::{self, R_xlen_t};
+use crate::sexp::{Sexp, run};
+use crate::sys;
 use crate::verbs::Wish;
-use crate::{attributes, by_element, interrupts, numpy, registry, stored};
+use crate::{attributes, by_element, interrupts, numpy, registry, stored, vector};
 
 /// Elements that are read from an ALTREP, and looked at, at a time.
 const BLOCK: usize = 1 << 16;
@@ -32,11 +30,11 @@ pub fn enter(r: R, once: &Once, timeout: Option<Duration>, make: Sexp, waiting: 
             std::thread::sleep(nap);
             interrupts::heed(r)
         };
-        let turn = once.enter(timeout, || evaluate(r, waiting).map(drop), pause)?;
+        let turn = once.enter(timeout, || run(r, waiting.0, &[]).map(drop), pause)?;
         let (path, made) = match turn {
             Turn::Found(path) => (path, false),
             Turn::Mine(_) if make.is_null() => return Err(missing(once)),
-            Turn::Mine(maker) => (put(r, &maker, evaluate(r, make)?)?, true),
+            Turn::Mine(maker) => (put(r, &maker, run(r, make.0, &[])?)?, true),
         };
         match open(r, &path)? {
             Some((value, note)) => {
@@ -52,17 +50,6 @@ pub fn enter(r: R, once: &Once, timeout: Option<Duration>, make: Sexp, waiting: 
 fn missing(once: &Once) -> Failure {
     let why = "there is none on this machine, and nothing was given to make it; make it first, with an array, object or function as the second argument";
     Failure::new("gone", format!("'{}': {why}", once.id()))
-}
-
-fn evaluate(r: R, function: Sexp) -> Result<Sexp> {
-    // SAFETY: a function, called without arguments.
-    let value = call(r, || unsafe {
-        let code = sys::Rf_protect(sys::Rf_lcons(function.0, sys::R_NilValue));
-        let value = sys::Rf_eval(code, sys::R_GlobalEnv);
-        sys::Rf_unprotect(1);
-        value
-    })?;
-    r.keep(value).map(Sexp)
 }
 
 /// The object in a file, as it is for everybody; `None` if it is gone.
@@ -93,14 +80,7 @@ fn put(r: R, maker: &Maker, x: Sexp) -> Result<PathBuf> {
 
 /// What numpy would call `x`; `None` if it has no word for all of it.
 fn array_of(r: R, x: Sexp) -> Result<Option<Npy>> {
-    let dtype = match x.kind() {
-        sys::RAWSXP => Dtype::new(b'u', 1),
-        sys::LGLSXP => Dtype::new(b'b', 1),
-        sys::INTSXP => Dtype::new(b'i', 4),
-        sys::REALSXP => Dtype::new(b'f', 8),
-        sys::CPLXSXP => Dtype::new(b'c', 16),
-        _ => return Ok(None),
-    };
+    let Some(dtype) = numpy::dtype_of(x.kind()) else { return Ok(None) };
     let Some(dim) = attributes::only_dim(r, x)? else { return Ok(None) };
     // A vector that has one extent is another thing to R than one that has none.
     let shape = match dim.len() {
@@ -170,8 +150,7 @@ fn regions<E: Element>(r: R, x: Sexp, mut each: impl FnMut(&[E::C]) -> Result<bo
         let n = BLOCK.min(len - at);
         let block = if pointer.is_null() {
             // SAFETY: a vector of this type, and room for as many.
-            let got = call(r, || unsafe { E::region(x.0, at as R_xlen_t, n as R_xlen_t, room.as_mut_ptr()) })? as usize;
-            assert!((1..=n).contains(&got), "an ALTREP's Get_region gave {got} of {n} elements");
+            let got = unsafe { vector::region::<E>(r, x, at, n, room.as_mut_ptr()) }?;
             &room[..got]
         } else {
             // SAFETY: within the vector's elements, which nobody changes while we look.

@@ -14,7 +14,7 @@ use cowshed_core::{Claim, Encoder, Flags, NodeId, Opener, Payload};
 
 use crate::boundary::{Failure, R, Result, call};
 use crate::session::{Session, ShareOptions};
-use crate::sexp::Sexp;
+use crate::sexp::{Sexp, run};
 use crate::sys::{self, R_xlen_t, SEXP};
 
 /// How strong the claim for an object's own class is. That for a class it inherits from is weaker by one for each step.
@@ -304,24 +304,4 @@ pub fn read_origin(r: R, node: NodeId, from: &Opener<'_, Session>) -> Result<Sex
 
 fn unregistered() -> Failure {
     Failure::new("internal", "cowshed has a bug: its R functions are not registered")
-}
-
-/// Calls an R function.
-fn run(r: R, function: SEXP, arguments: &[Sexp]) -> Result<Sexp> {
-    let value = call(r, || {
-        // SAFETY: all is protected while it is needed; a jump restores the protect stack.
-        unsafe {
-            let mut list = sys::Rf_protect(sys::R_NilValue);
-            for argument in arguments.iter().rev() {
-                list = sys::Rf_cons(crate::sexp::quoted(argument.0), list);
-                sys::Rf_unprotect(1);
-                sys::Rf_protect(list);
-            }
-            let expression = sys::Rf_protect(sys::Rf_lcons(function, list));
-            let value = sys::Rf_eval(expression, sys::R_GlobalEnv);
-            sys::Rf_unprotect(2);
-            value
-        }
-    })?;
-    r.keep(value).map(Sexp)
 }

@@ -403,6 +403,26 @@ impl R {
     }
 }
 
+/// Calls an R function.
+pub(crate) fn run(r: R, function: SEXP, arguments: &[Sexp]) -> Result<Sexp> {
+    let value = call(r, || {
+        // SAFETY: all is protected while it is needed; a jump restores the protect stack.
+        unsafe {
+            let mut list = sys::Rf_protect(sys::R_NilValue);
+            for argument in arguments.iter().rev() {
+                list = sys::Rf_cons(quoted(argument.0), list);
+                sys::Rf_unprotect(1);
+                sys::Rf_protect(list);
+            }
+            let expression = sys::Rf_protect(sys::Rf_lcons(function, list));
+            let value = sys::Rf_eval(expression, sys::R_GlobalEnv);
+            sys::Rf_unprotect(2);
+            value
+        }
+    })?;
+    r.keep(value).map(Sexp)
+}
+
 /// `quote(x)` for what evaluates to something else than itself. Unprotected.
 pub(crate) unsafe fn quoted(x: SEXP) -> SEXP {
     const SELF_EVALUATING: std::ops::RangeInclusive<SexpType> = sys::LGLSXP..=sys::VECSXP;

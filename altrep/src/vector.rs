@@ -122,9 +122,7 @@ impl Sexp {
             // SAFETY: within the vector, which has room for what is left.
             let place = unsafe { elements.as_mut_ptr().add(at) };
             // SAFETY: a vector of this type, and as much room.
-            let got = call(r, || unsafe { E::region(self.0, at as R_xlen_t, (len - at) as R_xlen_t, place) })? as usize;
-            assert!((1..=len - at).contains(&got), "an ALTREP's Get_region gave {got} of {} elements", len - at);
-            at += got;
+            at += unsafe { region::<E>(r, self, at, len - at, place) }?;
         }
         Ok(Some(elements))
     }
@@ -148,14 +146,24 @@ fn payload<E: Element>(r: R, x: Sexp, len: usize, out: &mut Encoder<'_, Session>
         let mut place = buffer.as_mut_ptr().cast::<E::C>();
         while left > 0 {
             // SAFETY: the buffer has room for `left` and is aligned to 16 bytes.
-            let got = call(r, || unsafe { E::region(x.0, at as R_xlen_t, left as R_xlen_t, place) })? as usize;
-            assert!((1..=left).contains(&got), "an ALTREP's Get_region gave {got} of {left} elements");
+            let got = unsafe { region::<E>(r, x, at, left, place) }?;
             // SAFETY: `got` is at most what was left.
             place = unsafe { place.add(got) };
             (at, left) = (at + got, left - got);
         }
         Ok(())
     })
+}
+
+/// Copies elements from `at` on, as many as an ALTREP gives at a time: at least one, at most `n`. Nothing is expanded.
+///
+/// # Safety
+/// `x` is of this type, and there is room for `n`.
+pub(crate) unsafe fn region<E: Element>(r: R, x: Sexp, at: usize, n: usize, place: *mut E::C) -> Result<usize> {
+    // SAFETY: the caller's.
+    let got = call(r, || unsafe { E::region(x.0, at as R_xlen_t, n as R_xlen_t, place) })? as usize;
+    assert!((1..=n).contains(&got), "an ALTREP's Get_region gave {got} of {n} elements");
+    Ok(got)
 }
 
 /// What R knows of the elements without looking at them.

@@ -84,8 +84,8 @@ pub fn share(r: R, x: Sexp, wish: &Wish) -> Result<Sexp> {
             return share_again(r, x, shared, wish);
         }
     }
-    let is_as_wished = |list: &Object| wish.flags(list.flags()) == list.flags() && !lists::is_changed(*list);
-    if Object::find_list(x.0).is_some_and(|list| is_as_wished(&list)) {
+    let is_as_wished = |list: Object| wish.flags(list.flags()) == list.flags() && !lists::is_changed(list);
+    if Object::find_list(x.0).is_some_and(is_as_wished) {
         return Ok(x);
     }
     if virtuals::is_shared(x) && wish.flags(Flags::COPY_ON_WRITE).contains(Flags::COPY_ON_WRITE) {
